@@ -1,0 +1,30 @@
+/**
+ * Small files and the directories that hold them: group state (`jGGG.meta`), `.off` marks, the
+ * position page. Paths are absolute. Real: io/atomic-files.ts; simulated: SimStore, which tears
+ * what was not made durable.
+ */
+export interface FileStore {
+  /** The whole file, or undefined when there is none. */
+  read(path: string): Promise<Uint8Array | undefined>;
+  /** Replaces the file atomically: temp, fsync, rename, fsync directory. Old or new, never between. */
+  replace(path: string, bytes: Uint8Array): Promise<void>;
+  /** Removes durably; a missing file is fine. */
+  remove(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Names in the directory, or undefined when there is no such directory. */
+  list(directory: string): Promise<readonly string[] | undefined>;
+  syncDirectory(directory: string): Promise<void>;
+  /**
+   * A 4096-byte page of shared memory backed by a file (created zeroed): a store survives the death
+   * of the process at once, and a power cut only after `sync`.
+   */
+  openPage(path: string): Promise<DurablePage>;
+  /** Changes with every boot of the machine (/proc/sys/kernel/random/boot_id). */
+  bootId(): Promise<string>;
+}
+
+export interface DurablePage {
+  readonly bytes: Uint8Array;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
