@@ -22,8 +22,6 @@ import {
 } from '../constants.js';
 import { layout } from '../layout.js';
 
-/** Arena numbers of shared memory are indexes into the list of memories, below this. */
-export const babMemoriesMax = 16;
 export const descriptorsPerChunk = babChunkBytes / babDescriptorBytes;
 export const accountBytes = 64;
 export const slotBytes = 64;
@@ -32,6 +30,7 @@ export const deviceCounterBytes = 64;
 // biome-ignore format: one field a line reads as a table
 export const poolHeaderLayout = layout({
   id: 'bab-pool',
+  shared: true,
   sizeBytes: 320 + groupsMax * accountBytes,
   fields: [
     { offset: 0, size: 4, type: 'u32', name: 'magic', meaning: '"BABP"' },
@@ -49,6 +48,7 @@ export const poolHeaderLayout = layout({
 // biome-ignore format: one field a line reads as a table
 export const accountLayout = layout({
   id: 'bab-account',
+  shared: true,
   sizeBytes: accountBytes,
   fields: [
     { offset: 0, size: 4, type: 'i32', name: 'share', meaning: 'chunks this group can always have' },
@@ -59,6 +59,7 @@ export const accountLayout = layout({
 // biome-ignore format: one field a line reads as a table
 export const controlLayout = layout({
   id: 'bab-control',
+  shared: true,
   sizeBytes: 1088 + devicesPerGroupMax * deviceCounterBytes + writesInFlightMax * slotBytes,
   fields: [
     { offset: 0, size: 4, type: 'u32', name: 'magic', meaning: '"BABG"' },
@@ -96,6 +97,7 @@ export const controlLayout = layout({
 // biome-ignore format: one field a line reads as a table
 export const deviceCounterLayout = layout({
   id: 'bab-device-counters',
+  shared: true,
   sizeBytes: deviceCounterBytes,
   fields: [
     { offset: 0, size: 8, type: 'f64', name: 'reads', meaning: 'reads completed' },
@@ -110,6 +112,7 @@ export const deviceCounterLayout = layout({
 // biome-ignore format: one field a line reads as a table
 export const slotLayout = layout({
   id: 'bab-slot',
+  shared: true,
   sizeBytes: slotBytes,
   fields: [
     { offset: 0, size: 4, type: 'i32', name: 'state', meaning: '0 FREE, 1 FILLING, 2 STARTED' },
@@ -125,6 +128,7 @@ export const slotLayout = layout({
 // biome-ignore format: one field a line reads as a table
 export const descriptorLayout = layout({
   id: 'bab-descriptor',
+  shared: true,
   sizeBytes: babDescriptorBytes,
   fields: [
     { offset: 0, size: 8, type: 'f64', name: 'sequence', meaning: 'of the era' },

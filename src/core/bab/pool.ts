@@ -13,12 +13,11 @@
  * do so from different threads at once.
  */
 import { assert } from '../assert.js';
-import { babChunkBytes, groupsMax } from '../constants.js';
+import { babChunkBytes, groupsMax, sharedArenasMax } from '../constants.js';
 import { guaranteedChunks, lentChunks, mayBorrow, mayPromise } from './fair-share.js';
 import {
   accountBytes,
   accountLayout,
-  babMemoriesMax,
   layoutVersion,
   poolHeaderLayout,
   poolMagic,
@@ -58,7 +57,7 @@ export class BabPool {
 
   static create(options: BabPoolOptions): BabPool {
     const memoryCount = options.memories ?? 1;
-    assert(memoryCount >= 1 && memoryCount <= babMemoriesMax, 'a BAB has 1 to 16 memories');
+    assert(memoryCount >= 1 && memoryCount <= sharedArenasMax, 'a BAB has 1 to 16 memories');
     const chunkCount = Math.floor(options.bytes / babChunkBytes);
     assert(chunkCount >= 2 * memoryCount, 'a BAB has at least two chunks per memory');
     const header = new SharedArrayBuffer(poolHeaderLayout.sizeBytes + 4 * chunkCount);
