@@ -75,7 +75,9 @@ export class NbdSession implements CompletionSink, DriverClient {
   #rxStart = 0;
   #rxEnd = 0;
   #rxWindow: number;
-  /** Payload of a refused write that is still to be dropped. */
+  /** A refused write whose payload is being dropped. Answered behind it: libnbd gives up on a
+   * reply to a request that it is still sending. */
+  #refused: NbdRequest | undefined;
   #skipBytes = 0;
   /** The write whose payload is arriving. */
   #filling: NbdRequest | undefined;
@@ -168,8 +170,7 @@ export class NbdSession implements CompletionSink, DriverClient {
       this.#release(request);
       this.#advanceEnd();
     } else {
-      this.#ready.push(request);
-      this.#scheduleTurn();
+      this.#answer(request);
     }
   }
 
@@ -217,11 +218,14 @@ export class NbdSession implements CompletionSink, DriverClient {
       this.#driver.submit(request);
       return true;
     }
-    if (this.#skipBytes > 0) {
+    if (this.#refused !== undefined) {
       const skipped = Math.min(this.#skipBytes, available);
       this.#rxStart += skipped;
       this.#skipBytes -= skipped;
-      return this.#skipBytes === 0;
+      if (this.#skipBytes > 0) return false;
+      this.#answer(this.#refused);
+      this.#refused = undefined;
+      return true;
     }
     if (available < requestHeaderBytes) return false;
     const request = this.#pool.take();
@@ -236,22 +240,21 @@ export class NbdSession implements CompletionSink, DriverClient {
   /** Starts the request at the front of rx; false when a bound does not allow it now. */
   #begin(request: NbdRequest): boolean {
     const { rules } = this.#options;
-    if (!decodeRequest(this.#view, this.#rxStart, request)) return this.#refuse('wrong magic');
-    if (request.command === command.disconnect) return this.#refuse('the client disconnected');
-    const error = judgeRequest(request, rules);
-    const payload = payloadBytes(request);
-    if (error !== 0 && payload > payloadSkipBytesMax) return this.#refuse('payload too large');
+    if (!decodeRequest(this.#view, this.#rxStart, request)) return this.#stopAt('wrong magic');
+    if (request.command === command.disconnect) return this.#stopAt('the client disconnected');
     request.translate(rules);
-    if (error !== 0) {
+    request.error = judgeRequest(request, rules);
+    if (request.error !== 0) {
+      this.#skipBytes = payloadBytes(request);
+      if (this.#skipBytes > payloadSkipBytesMax) return this.#stopAt('payload too large');
       this.#rxStart += requestHeaderBytes;
-      this.#skipBytes = payload;
-      this.#answer(request, error);
+      this.#refused = request;
       return true;
     }
     if (request.length === 0 && request.op !== driverOp.flush) {
       // The specification leaves it open; success without an effect is what other servers do.
       this.#rxStart += requestHeaderBytes;
-      this.#answer(request, 0);
+      this.#answer(request);
       return true;
     }
     if (request.op === driverOp.read && !this.#reads.find(request)) return false;
@@ -268,7 +271,7 @@ export class NbdSession implements CompletionSink, DriverClient {
   }
 
   /** Nothing behind this point of the stream is looked at. */
-  #refuse(why: string): false {
+  #stopAt(why: string): false {
     this.drain(why);
     return false;
   }
@@ -290,8 +293,7 @@ export class NbdSession implements CompletionSink, DriverClient {
 
   // Answering.
 
-  #answer(request: NbdRequest, error: number): void {
-    request.error = error;
+  #answer(request: NbdRequest): void {
     this.#ready.push(request);
     this.#scheduleTurn();
   }
@@ -359,6 +361,10 @@ export class NbdSession implements CompletionSink, DriverClient {
   /** The next step of ending, when what it waits for has happened. */
   #advanceEnd(): void {
     if (this.#state === 'open' || this.#state === 'closed') return;
+    if (this.#refused !== undefined) {
+      this.#pool.give(this.#refused);
+      this.#refused = undefined;
+    }
     // While a receive is outstanding the system may still write into the driver's memory.
     if (this.#filling !== undefined && !this.#receiving) {
       const request = this.#filling;
