@@ -7,7 +7,7 @@ test('runs never overlap, and a run that fits somewhere is found', (t) => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 40 }), fc.array(step), (pageCount, steps) => {
       const pool = new PagePool(pageCount);
-      const taken = new Array<boolean>(pageCount).fill(false);
+      const taken = Array.from({ length: pageCount }, () => false);
       const runs: { start: number; count: number }[] = [];
       for (const { take, count } of steps) {
         if (take) {

@@ -42,8 +42,12 @@ function play(...parts: readonly Uint8Array[]): Outcome {
   const greeting = Buffer.concat(handshake.takeOutput());
   const output: Uint8Array[] = [];
   for (const part of parts) {
-    handshake.receive(part);
+    let more = handshake.receive(part);
     output.push(...handshake.takeOutput());
+    while (more) {
+      more = handshake.advance();
+      output.push(...handshake.takeOutput());
+    }
   }
   const { decision } = handshake;
   return { greeting, output: Buffer.concat(output), decision, leftover: handshake.takeLeftover() };
@@ -198,20 +202,25 @@ test('metadata contexts need structured replies first', (t) => {
   t.deepEqual(types(option(OPT.LIST_META_CONTEXT, data)), [ERR_INVALID]);
 });
 
+const setContext = (name: string): Buffer =>
+  option(OPT.SET_META_CONTEXT, contextData(name, ['base:allocation']));
+
+const contextsAfter = (...options: readonly Uint8Array[]): unknown => {
+  const { decision } = play(modern, option(OPT.STRUCTURED_REPLY), ...options);
+  return decision?.kind === 'transmission' && decision.metaContexts;
+};
+
 test('contexts count for the export they were set for, and a failed set clears them', (t) => {
-  const set = (name: string): Buffer =>
-    option(OPT.SET_META_CONTEXT, contextData(name, ['base:allocation']));
-  const contexts = (...options: readonly Uint8Array[]): unknown => {
-    const { decision } = play(modern, option(OPT.STRUCTURED_REPLY), ...options);
-    return decision?.kind === 'transmission' && decision.metaContexts;
-  };
   const go = option(OPT.GO, infoData('g0/d0'));
-  t.deepEqual(contexts(set('g0/d0'), go), ['base:allocation']);
-  t.deepEqual(contexts(set('g2/ro'), go), []);
-  t.deepEqual(contexts(set('g0/d0'), set('nope'), go), []);
-  t.deepEqual(contexts(set('g0/d0'), option(OPT.SET_META_CONTEXT, Buffer.alloc(1)), go), []);
+  t.deepEqual(contextsAfter(setContext('g0/d0'), go), ['base:allocation']);
+  t.deepEqual(contextsAfter(setContext('g2/ro'), go), []);
+  t.deepEqual(contextsAfter(setContext('g0/d0'), setContext('nope'), go), []);
+  t.deepEqual(
+    contextsAfter(setContext('g0/d0'), option(OPT.SET_META_CONTEXT, Buffer.alloc(1)), go),
+    [],
+  );
   const tooLong = option(OPT.SET_META_CONTEXT, Buffer.alloc(9000));
-  t.deepEqual(contexts(set('g0/d0'), tooLong, go), []);
+  t.deepEqual(contextsAfter(setContext('g0/d0'), tooLong, go), []);
 });
 
 const malformedInfo: readonly (readonly [string, Buffer])[] = [
@@ -269,6 +278,22 @@ test('a client that never stops asking is closed (I12)', (t) => {
   const { output, decision } = play(modern, many);
   t.is(parseOptionReplies(output).length, 4096);
   t.deepEqual(decision, { kind: 'closed', why: 'too many options' });
+});
+
+test('long lists are made only as fast as they are taken (I12)', (t) => {
+  const infos = Array.from({ length: 1000 }, (_, index) => exportInfo({ name: `g${index}/d0` }));
+  const handshake = new Handshake(catalogue(...infos));
+  handshake.receive(modern);
+  handshake.takeOutput();
+  let more = handshake.receive(Buffer.concat(Array.from({ length: 50 }, () => option(OPT.LIST))));
+  const outputs = [Buffer.concat(handshake.takeOutput())];
+  while (more) {
+    more = handshake.advance();
+    outputs.push(Buffer.concat(handshake.takeOutput()));
+  }
+  t.is(parseOptionReplies(Buffer.concat(outputs)).length, 50 * 1001);
+  // The limit, and the one list that goes beyond it.
+  t.true(Math.max(...outputs.map((output) => output.length)) < 65536 + 1000 * 64);
 });
 
 test('unknown client flags close', (t) => {
