@@ -7,7 +7,7 @@ import { listGroups, readGroupConfig, readHostConfig } from '../../config/files.
 import { type GroupConfig, isLoopback, parseGroupConfig } from '../../config/group-config.js';
 import { parseGroupList } from '../../config/group-list.js';
 import { type GroupFileKind, home } from '../../config/home.js';
-import { TdmfError } from '../../core/errors.js';
+import { TdmfError, toPlainError } from '../../core/errors.js';
 import { endOf, exitCodes, type GroupResult, printError } from '../outcome.js';
 import { columns } from '../render.js';
 
@@ -110,7 +110,7 @@ export async function check(homeDirectory: string): Promise<number> {
         results.push({ group, ok: true });
         process.stdout.write(`${file} ok\n`);
       } catch (error) {
-        results.push({ group, ok: false, error: error as Error });
+        results.push({ group, ok: false, error: toPlainError(error) });
       }
     }
   }
