@@ -8,7 +8,12 @@ import type { WriteTracker } from '../core/engine/write-tracker.js';
 import { IoVector } from '../core/io-vector.js';
 import { pageBytes } from '../core/page-pool.js';
 import type { DeviceOpener } from '../ports/block-device.js';
-import { type DriverClient, type DriverRequest, type DriverSession, driverOp } from './driver-port.js';
+import {
+  type DriverClient,
+  type DriverRequest,
+  type DriverSession,
+  driverOp,
+} from './driver-port.js';
 import type { DriverReads } from './driver-reads.js';
 import { WriteMemory } from './driver-write-memory.js';
 import type { DriverWrites } from './driver-writes.js';
