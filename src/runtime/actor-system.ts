@@ -74,6 +74,8 @@ export interface ActorSystem {
   /** Stops the set's actors, the last begun first, and forgets its failures. */
   stopSet(set: string): Promise<void>;
   setState(set: string): SetState;
+  /** Lets a host thread die of an exception outside every actor: for tests of the recovery. */
+  crashHost(host: number): void;
   list(): readonly { readonly id: string; readonly set: string; readonly host: number | 'main' }[];
   /** Stops every actor, the last begun first, then the hosts. */
   stop(): Promise<void>;

@@ -152,6 +152,10 @@ class System implements ActorSystem {
     return this.#sets.state(set);
   }
 
+  crashHost(host: number): void {
+    this.#hosts.post(host, (control) => control.crash());
+  }
+
   list(): ReturnType<ActorSystem['list']> {
     return [...this.#residents.values()].map(({ id, set, place }) => ({
       id,
