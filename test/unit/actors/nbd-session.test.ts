@@ -24,7 +24,7 @@ test('a write is answered after the driver executed it, and read back', async (t
 
 test('without structured replies a read is one simple reply', async (t) => {
   const bench = startBench({ rules: { structuredReplies: false } });
-  bench.driver.disk.set(pattern(5000), 0);
+  bench.driver.load(pattern(5000));
   await bench.ask({ command: READ, cookie: 9n, length: 5000 });
   const [read] = bench.replies();
   t.like(read, { kind: 'simple', cookie: 9n, error: 0 });
@@ -312,7 +312,7 @@ test('a connection that breaks while requests are in flight waits for them', asy
 
 test('replies that are ready in one turn leave in one send', async (t) => {
   const bench = startBench({ driver: { held: true } });
-  bench.driver.disk.set(pattern(8192));
+  bench.driver.load(pattern(8192));
   const requests = Array.from({ length: 20 }, (_, index) =>
     index % 2 === 0
       ? { command: WRITE, cookie: BigInt(index), offset: 65536, payload: pattern(512) }
@@ -364,7 +364,7 @@ test('reads wait for memory: what is in flight never exceeds the bound (I12)', a
 test('one large read at a time gets memory of its own, and gives it back', async (t) => {
   for (const structuredReplies of [true, false]) {
     const bench = startBench({ driver: { held: true }, rules: { structuredReplies } });
-    bench.driver.disk.set(pattern(200_000), 1000);
+    bench.driver.load(pattern(200_000), 1000);
     await bench.ask(
       { command: READ, cookie: 1n, offset: 1000, length: 200_000 },
       { command: READ, cookie: 2n, offset: 1000, length: 200_000 },
@@ -380,8 +380,7 @@ test('one large read at a time gets memory of its own, and gives it back', async
       replies.map((reply) => reply.cookie),
       [1n, 2n, 3n],
     );
-    if (structuredReplies) t.is(replies[0]!.kind, 'hole');
-    else t.true(pattern(200_000).equals(replies[1]!.data!));
+    for (const { data } of replies.slice(0, 2)) t.true(pattern(200_000).equals(data!));
     await bench.ask({ command: DISC });
     t.true(nothingIsLeft(bench));
   }
