@@ -325,6 +325,61 @@ test('replies that are ready in one turn leave in one send', async (t) => {
   t.deepEqual(bench.stream.sendSizes, [10 * 16 + 10 * (28 + 512)]);
 });
 
+test('a send is bounded, so that the memory of its reads comes back soon', async (t) => {
+  const bench = startBench({ driver: { held: true }, limits: { sendBytesMax: 10_000 } });
+  bench.driver.load(pattern(4096));
+  const requests = Array.from({ length: 12 }, () => ({ command: READ, length: 4096 }));
+  await bench.ask(...requests);
+  while (bench.driver.waiting.length > 0) bench.driver.execute();
+  await bench.clock.run();
+  t.deepEqual(
+    bench.stream.sendSizes,
+    Array.from({ length: 4 }, () => 3 * (28 + 4096)),
+  );
+  t.is(bench.replies().length, 12);
+});
+
+test('long block status answers share a small region for headers', async (t) => {
+  const bench = startBench({ driver: { held: true }, limits: { replyHeaderBytes: 4608 } });
+  for (let block = 0; block < 200; block += 2) bench.driver.load(pattern(4096), block * 4096);
+  const requests = Array.from({ length: 20 }, (_, index) =>
+    index % 4 === 0
+      ? { command: READ, cookie: BigInt(index), length: 4096 }
+      : { command: BLOCK_STATUS, cookie: BigInt(index), length: 200 * 4096 },
+  );
+  await bench.ask(...requests);
+  while (bench.driver.waiting.length > 0) bench.driver.execute();
+  await bench.clock.run();
+  const replies = bench.replies();
+  t.is(replies.length, 20);
+  for (const { kind, data, extents } of replies) {
+    if (kind === 'data') t.true(pattern(4096).equals(data!));
+    else t.is(extents!.length, 2 * 200);
+  }
+});
+
+test('a pooled request remembers nothing of the one before', async (t) => {
+  const bench = startBench({ limits: { requestsMax: 1 } });
+  bench.driver.load(pattern(4096), 4096);
+  for (const end of [16384, 12288]) {
+    await bench.ask(
+      { command: BLOCK_STATUS, length: end },
+      { command: READ, length: 4096 },
+      { command: READ, offset: 2 ** 20, length: 1 },
+      { command: READ, offset: 4096, length: 4096 },
+    );
+    t.deepEqual(
+      bench.replies().map(({ kind, extents }) => [kind, extents]),
+      [
+        ['status', [4096, 3, 4096, 0, end - 8192, 3]],
+        ['hole', [4096]],
+        ['error', undefined],
+        ['data', undefined],
+      ],
+    );
+  }
+});
+
 test('a client that does not read is not received from, and gets everything in the end (I12)', async (t) => {
   const bench = startBench({ limits: { requestsMax: 8, receiveBytes: 4096 } });
   bench.stream.clientReads = false;
@@ -429,7 +484,17 @@ test('the rest of a large payload is received straight into the memory of the dr
   t.true(payload.equals(bench.driver.disk.subarray(0, 300_000)));
   t.true(payload.equals(bench.driver.disk.subarray(400_000, 700_000)));
   // 300 000 bytes lie in 74 chunks; one receive takes up to 64 pieces.
-  t.true(bench.stream.receivePieces.some((count) => count > 60));
+  t.true(bench.stream.receives.some(({ pieceCount }) => pieceCount > 60));
+});
+
+test('behind a large payload only a little is received, so that the next is not copied', async (t) => {
+  const limits = { receiveBytes: 16384, directBytesMin: 8192, peekBytes: 2048 };
+  const bench = startBench({ limits });
+  await bench.ask({ command: WRITE, payload: pattern(100_000) });
+  t.is(bench.stream.receives.at(-1)!.byteCount, 2048);
+  // A batch of small requests that fills the little room opens it again.
+  await bench.ask(...Array.from({ length: 200 }, () => ({ command: FLUSH })));
+  t.is(bench.stream.receives.at(-1)!.byteCount, 16384);
 });
 
 test('a driver that uses a larger vector keeps it, and small requests still work', async (t) => {
