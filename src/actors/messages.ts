@@ -1,0 +1,149 @@
+/**
+ * What the actors of one logical group say to each other. Plain data, msgpack-able, rare: one
+ * message per change of situation, never per write. The group actor decides (its mode machine), the
+ * driver and the PMD carry out and report facts in the past tense. Positions and duties live in the
+ * group's shared control block (core/bab/layout.ts); messages only point at them.
+ *
+ *   main ──ask──► group ◄──facts── driver     (driver and group share a host thread)
+ *                   │ ▲
+ *                   ▼ └──facts── pmd ══link══ rmd
+ */
+import type { SharedDevice } from '../ports/block-device.js';
+
+/** 32 hex digits. */
+export type Era = string;
+
+/** A position in history (H8): the `sequence`-th write of era `era`. */
+export interface Position {
+  readonly era: Era;
+  readonly sequence: number;
+}
+
+export type RefreshKind = 'full' | 'smart' | 'checksum';
+
+export type DriverMessage =
+  /**
+   * Change the duties of writes that start from now on (T1). When a duty was added, `driver.graced`
+   * follows once every write that started without it has completed locally (Rule 3, R2, R4).
+   */
+  | { type: 'driver.duties'; append: boolean; mark: boolean; token: number }
+  /** The next write appended is number `sequence` of this era; only valid while append is off. */
+  | { type: 'driver.era'; era: Era; sequence: number; lease: number }
+  /** Sequence numbers up to here are durable in the pstore (Rule 8c). */
+  | { type: 'driver.lease'; lease: number }
+  /** Set every bit of the maps (Rule 12: full refresh). */
+  | { type: 'driver.markAll'; token: number }
+  /** Report the last stamped sequence once every write now in flight has completed (R6). */
+  | { type: 'driver.mark'; token: number }
+  /**
+   * The secondary committed (R8): clear the maps and drop the mark duty in one turn, if append was
+   * never interrupted since `driver.graced` with `graceToken`; otherwise keep them.
+   */
+  | { type: 'driver.commit'; token: number; graceToken: number }
+  /** A client negotiated; the descriptor belongs to the driver from now on. */
+  | {
+      type: 'driver.connection';
+      fd: number;
+      device: string;
+      structuredReplies: boolean;
+      baseAllocation: boolean;
+      leftover: Uint8Array;
+    }
+  /** Flush the local devices, then report (tdmfsync). */
+  | { type: 'driver.flush'; token: number };
+
+export type PmdMessage =
+  /** Connect and stay connected. `nonce` names this launch (Rule 50). */
+  | { type: 'pmd.launch'; nonce: string }
+  | { type: 'pmd.kill' }
+  /** Lineage of the primary, for the handshake; replaces what the PMD knew. */
+  | { type: 'pmd.lineage'; lineage: PrimaryLineage }
+  /** New entries are published; only sent when the control block says that the PMD sleeps. */
+  | { type: 'pmd.wake' }
+  /** Everything published so far is in the map: forget it (Rule 12.3). The driver does not append. */
+  | { type: 'pmd.drop'; token: number }
+  /** Grace has passed, the map is durable: run phase a of this refresh whenever connected. */
+  | { type: 'pmd.refresh'; refreshId: string; kind: RefreshKind }
+  /** Append is on and graced: freeze the rest, send it for `.i`, and entries ≥ s0 for `.c` (R4, R5). */
+  | { type: 'pmd.phaseB'; refreshId: string; era: Era; s0: number }
+  /** R6: the commit mark. */
+  | { type: 'pmd.mark'; refreshId: string; mark: number }
+  /** R9 or killrefresh: forget phase b; put what is not committed back into todo. */
+  | { type: 'pmd.abort'; refreshId: string; again: boolean }
+  /** Ask the secondary to flush through everything published (tdmfsync). */
+  | { type: 'pmd.flush' };
+
+export type GroupMessage =
+  | { type: 'driver.overflowed'; sequence: number }
+  | { type: 'driver.graced'; token: number; sequence: number }
+  | { type: 'driver.markedAll'; token: number }
+  | { type: 'driver.marked'; token: number; sequence: number }
+  | { type: 'driver.committed'; token: number; cleared: boolean }
+  | { type: 'driver.leaseLow'; sequence: number }
+  | { type: 'driver.flushed'; token: number; errorCode: string | undefined }
+  | { type: 'driver.ioFailed'; device: string; operation: string; errno: number }
+  | { type: 'link.connecting' }
+  | { type: 'link.connected'; peer: string; mirrorState: MirrorState }
+  | { type: 'link.lost'; code: string; message: string; retryInMs: number }
+  /** The secondary or the lineage table refused; the PMD tries again only when `retryInMs` > 0. */
+  | { type: 'link.refused'; code: string; message: string; retryInMs: number }
+  | { type: 'pmd.dropped'; token: number }
+  | { type: 'pmd.stopped' }
+  | { type: 'mirror.stateChanged'; mirrorState: MirrorState }
+  | { type: 'refresh.progressed'; refreshId: string; doneBytes: number; totalBytes: number }
+  /** Rule 43a holds: phase b may begin. */
+  | { type: 'refresh.converged'; refreshId: string }
+  /** The last read of the frozen rest has completed (R6). */
+  | { type: 'refresh.frozenRead'; refreshId: string }
+  | { type: 'refresh.committed'; refreshId: string; position: Position }
+  /** The link broke in phase b, or the RMD gave this attempt up: back to phase a (R9). */
+  | { type: 'refresh.phaseBLost'; refreshId: string }
+  | {
+      type: 'refresh.notConverging';
+      refreshId: string;
+      writeBytesPerSecond: number;
+      linkBytesPerSecond: number;
+    }
+  | { type: 'refresh.failed'; refreshId: string; code: string; message: string };
+
+/** `coherent`, `recoverable`, `incoherent` or `unknown` (correctness.md 4.2). */
+export type MirrorState = 'coherent' | 'recoverable' | 'incoherent' | 'unknown';
+
+/** What the primary tells about its data in the handshake (correctness.md 6). */
+export interface PrimaryLineage {
+  readonly nodeId: string;
+  readonly era: Era;
+  /** First sequence of this era that is or was in the BAB. */
+  readonly s0: number;
+  readonly lease: number;
+  readonly base: Position | undefined;
+  readonly chain: readonly Era[];
+  readonly history: readonly Era[];
+  readonly map: 'continuous' | 'unproven' | 'broken';
+  readonly dirty: boolean;
+  readonly appending: boolean;
+  readonly refreshId: string | undefined;
+}
+
+export interface GroupDevice {
+  readonly name: string;
+  readonly data: string;
+  readonly mirror: string;
+  readonly cache?: 'direct' | 'writeback';
+}
+
+/** How the parts of a started primary group are made known to its actors. */
+export interface GroupShared {
+  readonly group: number;
+  /** Slot of the group in the BAB pool's accounts. */
+  readonly poolSlot: number;
+  readonly pool: SharedArrayBuffer;
+  readonly babMemories: readonly SharedArrayBuffer[];
+  /** Control block: duties, cursors, in-flight slots, statistics. */
+  readonly control: SharedArrayBuffer;
+  /** One per device: the persisted superset P and `todo`, 1 bit per `mapBlockBytes`. */
+  readonly maps: readonly SharedArrayBuffer[];
+}
+
+/** A local device as the PMD gets it from the driver, for refresh reads (same description, H22). */
+export type SharedDevices = readonly SharedDevice[];

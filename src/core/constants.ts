@@ -1,0 +1,74 @@
+/**
+ * Every limit and layout number, in one place, with the relation each must keep. Asserted on load,
+ * in production too: a constant that breaks a promise must not start.
+ */
+import { assert } from './assert.js';
+
+const kib = 1024;
+const mib = 1024 * kib;
+
+export const sectorBytes = 512;
+
+/** One bit of the dirty map. 64 KiB: 16 TiB need 32 MiB of memory (Rule 49b). */
+export const mapBlockBytes = 64 * kib;
+
+/** The BAB is handed out in chunks of this size (Rule 42b: 16–64 KiB). */
+export const babChunkBytes = 64 * kib;
+export const babDefaultBytes = 64 * mib;
+/** A started group can always have this much of the BAB, or `start` is refused (Rule 42a). */
+export const babShareMinBytes = 256 * kib;
+
+/** Arena numbers below are memory that threads share (parts of the BAB); above, a thread's own. */
+export const sharedArenasMax = 16;
+
+/** Descriptors of published entries: 64 bytes each, a chunk holds 1024. */
+export const babDescriptorBytes = 64;
+/** Chunks of descriptors a group may have: bounds its entries in the BAB. */
+export const babDescriptorChunksMax = 64;
+/** One entry's payload is one contiguous piece of at most this; larger writes are several entries. */
+export const babEntryPayloadMax = 256 * kib;
+/** Writes, trims and zeroes of one group between start and publication. */
+export const writesInFlightMax = 1024;
+
+/** NBD requests up to 32 MiB (the specification's default limit). */
+export const nbdRequestMax = 32 * mib;
+export const devicesPerGroupMax = 64;
+export const groupsMax = 1000;
+/** Names of devices are this short, so that 64 of them fit the first frame (Rule 55). */
+export const deviceNameMax = 31;
+
+/** Zeroing requests are cut into steps, so that none blocks the order for long (Rule 32). */
+export const zeroStepBytes = 32 * mib;
+
+/** CHUNKSIZE: bytes of entries a frame carries at most, default of the manual's tunable (KB). */
+export const chunkSizeDefaultKb = 256;
+export const frameHeaderBytes = 64;
+export const wireEntryBytes = 48;
+/** Entries of one frame. */
+export const frameEntriesMax = 1024;
+export const framePayloadMax = 1 * mib + frameEntriesMax * wireEntryBytes;
+/** The first frame of a connection, before anything is agreed (Rule 55). */
+export const firstFramePayloadMax = 4 * kib;
+export const controlPayloadMax = 64 * kib;
+/** Bytes the PMD may have sent that the RMD has not yet freed: the RMD's receive memory. */
+export const linkWindowBytes = 16 * mib;
+
+export const heartbeatMs = 2_000;
+export const linkDeadMs = 10_000;
+export const reconnectFirstMs = 100;
+export const reconnectMaxMs = 5_000;
+
+/** The secondary flushes after this many bytes, this long after a write, or when idle. */
+export const flushAfterBytes = 16 * mib;
+export const flushAfterMs = 200;
+
+/** Sequence numbers are leased from the pstore in steps this large (Rule 8c). */
+export const sequenceLeaseStep = 2 ** 24;
+export const sequenceMax = Number.MAX_SAFE_INTEGER;
+
+assert(babEntryPayloadMax % babChunkBytes === 0, 'an entry payload is whole chunks at most');
+assert(babEntryPayloadMax <= framePayloadMax, 'an entry fits a frame');
+assert(babChunkBytes % babDescriptorBytes === 0, 'descriptors fill a chunk');
+assert(babShareMinBytes >= 2 * babChunkBytes, 'a share holds payload and descriptors');
+assert(linkWindowBytes >= 4 * framePayloadMax, 'the window keeps several frames under way');
+assert(linkDeadMs >= 4 * heartbeatMs, 'a lost heartbeat or two is no lost link');
