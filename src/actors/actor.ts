@@ -9,6 +9,7 @@
  */
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
+import type { Ports } from '../ports/ports.js';
 import type { Random } from '../ports/random.js';
 
 export interface Actor<Message> {
@@ -37,6 +38,7 @@ export interface ActorContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
+  readonly ports: Ports;
   address<Message>(id: string): Address<Message>;
   /** Ends this actor with an error, as a throw in `receive` does. For use in port callbacks. */
   fail(error: unknown): void;

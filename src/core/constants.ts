@@ -18,6 +18,9 @@ export const babDefaultBytes = 64 * mib;
 /** A started group can always have this much of the BAB, or `start` is refused (Rule 42a). */
 export const babShareMinBytes = 256 * kib;
 
+/** Arena numbers below are memory that threads share (parts of the BAB); above, a thread's own. */
+export const sharedArenasMax = 16;
+
 /** Descriptors of published entries: 64 bytes each, a chunk holds 1024. */
 export const babDescriptorBytes = 64;
 /** Chunks of descriptors a group may have: bounds its entries in the BAB. */

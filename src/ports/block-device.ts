@@ -93,8 +93,11 @@ export interface DeviceOpener {
   adopt(shared: SharedDevice): BlockDevice;
   /** Private memory of this thread for I/O; `bytes` is zeroed and aligned to 4096. */
   allocate(byteCount: number): ArenaMemory;
-  /** Makes shared memory (the BAB) known to this thread's I/O core under its arena number. */
-  attach(memory: SharedArrayBuffer): ArenaMemory;
+  /**
+   * Makes shared memory (a part of the BAB) known to this thread's I/O core under the number that
+   * all threads use for it, below `sharedArenasMax`; private memory is numbered from there on.
+   */
+  attach(memory: SharedArrayBuffer, arena: number): ArenaMemory;
   release(memory: ArenaMemory): void;
   readonly digest: Digest;
 }

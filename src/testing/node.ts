@@ -1,0 +1,165 @@
+/**
+ * A simulated computer: its disks, its small files, its boots. Processes on it come and go
+ * (`SimNode.process()`); disks and files stay. `kill` loses a process and keeps completed writes;
+ * `powerCut` also loses what was not flushed and changes the boot id.
+ */
+import { strict as assert } from 'node:assert';
+import { sharedArenasMax } from '../core/constants.js';
+import { TdmfError } from '../core/errors.js';
+import type {
+  ArenaMemory,
+  BlockDevice,
+  DeviceOpener,
+  OpenOptions,
+  SharedDevice,
+} from '../ports/block-device.js';
+import type { FileStore } from '../ports/file-store.js';
+import { simDigest } from './digest.js';
+import { busy, SimDevice, SimDisk, type SimDiskOptions } from './disk.js';
+import { SimFiles } from './store.js';
+import type { SimWorld } from './world.js';
+
+export class SimNode {
+  readonly name: string;
+  readonly world: SimWorld;
+  readonly disks = new Map<string, SimDisk>();
+  readonly files: SimFiles;
+  boots = 1;
+  #process: SimProcess | undefined;
+
+  constructor(world: SimWorld, name: string) {
+    this.world = world;
+    this.name = name;
+    this.files = new SimFiles(world, () => `${name}-boot-${this.boots}`, this.disks);
+  }
+
+  addDisk(path: string, sizeBytes: number, options: SimDiskOptions = {}): SimDisk {
+    const disk = new SimDisk(this.world, path, sizeBytes, options);
+    this.disks.set(path, disk);
+    return disk;
+  }
+
+  disk(path: string): SimDisk {
+    const disk = this.disks.get(path);
+    assert.ok(disk, `${this.name} has no disk ${path}`);
+    return disk;
+  }
+
+  /** Starts a process; an earlier one must have ended. */
+  process(): SimProcess {
+    assert.ok(this.#process === undefined, `${this.name} runs one process at a time`);
+    this.#process = new SimProcess(this);
+    return this.#process;
+  }
+
+  /** kill -9: what completed stays; what was in flight may still land, then its lock is free. */
+  kill(): void {
+    this.#process?.die();
+    this.#process = undefined;
+  }
+
+  powerCut(): void {
+    this.#process?.die();
+    this.#process = undefined;
+    for (const disk of this.disks.values()) disk.powerCut();
+    this.files.powerCut();
+    this.boots++;
+  }
+}
+
+/** The DeviceOpener and FileStore of one process. */
+export class SimProcess implements DeviceOpener {
+  readonly node: SimNode;
+  readonly digest = simDigest;
+  alive = true;
+  readonly #arenas = new Map<number, Uint8Array>();
+  #nextArena = sharedArenasMax;
+  readonly #devices = new Set<SimDevice>();
+  #nextFd = 3;
+  readonly #shared = new Map<number, { disk: SimDisk; options: OpenOptions }>();
+
+  constructor(node: SimNode) {
+    this.node = node;
+  }
+
+  get files(): FileStore {
+    return this.node.files;
+  }
+
+  async open(options: OpenOptions): Promise<BlockDevice> {
+    let disk = this.node.disks.get(options.path);
+    if (disk === undefined) {
+      if (options.createBytes === undefined) {
+        throw new TdmfError('TDMF_DEVICE_MISSING', { path: options.path });
+      }
+      disk = this.node.addDisk(options.path, options.createBytes);
+    }
+    if (disk.holders > 0) throw busy(options.path);
+    return this.#device(disk, options);
+  }
+
+  adopt(shared: SharedDevice): BlockDevice {
+    const known = this.#shared.get(shared.fd);
+    assert.ok(known, 'a shared device is adopted exactly once, in its own process');
+    this.#shared.delete(shared.fd);
+    known.disk.holders--;
+    return this.#device(known.disk, known.options);
+  }
+
+  allocate(byteCount: number): ArenaMemory {
+    const arena = this.#nextArena++;
+    const bytes = new Uint8Array(new SharedArrayBuffer(byteCount));
+    this.#arenas.set(arena, bytes);
+    return { arena, bytes };
+  }
+
+  attach(memory: SharedArrayBuffer, arena: number): ArenaMemory {
+    assert.ok(arena < sharedArenasMax);
+    const bytes = new Uint8Array(memory);
+    this.#arenas.set(arena, bytes);
+    return { arena, bytes };
+  }
+
+  release(memory: ArenaMemory): void {
+    this.#arenas.delete(memory.arena);
+  }
+
+  die(): void {
+    this.alive = false;
+    for (const device of this.#devices) {
+      device.dead = true;
+      // The kernel closes the descriptors when the operations in flight are done (H22).
+      void device.close().catch(() => undefined);
+    }
+    for (const { disk } of this.#shared.values()) disk.holders--;
+  }
+
+  #device(disk: SimDisk, options: OpenOptions): SimDevice {
+    const lookup = (arena: number) => {
+      const bytes = this.#arenas.get(arena);
+      assert.ok(bytes, `arena ${arena} is not known here`);
+      return bytes;
+    };
+    const device: SimDevice = new SimDevice(disk, lookup, options, () => {
+      const fd = this.#nextFd++;
+      // A shared handle holds the lock from the moment it exists.
+      disk.holders++;
+      this.#shared.set(fd, { disk, options });
+      return {
+        fd,
+        path: disk.path,
+        sizeBytes: disk.sizeBytes,
+        logicalBlockBytes: disk.logicalBlockBytes,
+        direct: device.direct,
+        alignmentBytes: device.alignmentBytes,
+      };
+    });
+    const close = device.close.bind(device);
+    device.close = async () => {
+      this.#devices.delete(device);
+      await close();
+    };
+    this.#devices.add(device);
+    return device;
+  }
+}

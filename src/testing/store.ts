@@ -1,0 +1,123 @@
+/**
+ * Simulated small files. `replace` is atomic: a crash before it resolves leaves the old or the new
+ * content, never between; after a power cut what was not synced (a page's stores, a rename whose
+ * directory was not synced) is kept or lost by chance.
+ */
+import type { DurablePage, FileStore } from '../ports/file-store.js';
+import type { SimDisk } from './disk.js';
+import type { SimWorld } from './world.js';
+
+interface SimPage {
+  readonly live: Uint8Array;
+  durable: Uint8Array;
+}
+
+export class SimFiles implements FileStore {
+  readonly #world: SimWorld;
+  readonly #bootId: () => string;
+  readonly #disks: Map<string, SimDisk>;
+  readonly files = new Map<string, Uint8Array>();
+  readonly pages = new Map<string, SimPage>();
+  readonly directories = new Set<string>();
+  /** Set to make every change fail with this error. */
+  fault: ((operation: string, path: string) => Error | undefined) | undefined;
+
+  constructor(world: SimWorld, bootId: () => string, disks: Map<string, SimDisk>) {
+    this.#world = world;
+    this.#bootId = bootId;
+    this.#disks = disks;
+  }
+
+  async read(path: string): Promise<Uint8Array | undefined> {
+    await this.#time('read', path);
+    return this.files.get(path)?.slice();
+  }
+
+  async replace(path: string, bytes: Uint8Array): Promise<void> {
+    const copy = bytes.slice();
+    await this.#time('replace', path);
+    this.files.set(path, copy);
+    await this.#time('sync', path);
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#time('remove', path);
+    this.files.delete(path);
+    this.pages.delete(path);
+    this.#disks.delete(path);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#time('rename', from);
+    const bytes = this.files.get(from);
+    if (bytes !== undefined) {
+      this.files.set(to, bytes);
+      this.files.delete(from);
+    }
+    const disk = this.#disks.get(from);
+    if (disk !== undefined) {
+      this.#disks.set(to, disk);
+      this.#disks.delete(from);
+    }
+  }
+
+  async list(directory: string): Promise<readonly string[] | undefined> {
+    await this.#time('list', directory);
+    const prefix = directory.endsWith('/') ? directory : `${directory}/`;
+    const names = [...this.files.keys(), ...this.pages.keys(), ...this.#disks.keys()]
+      .filter((path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('/'))
+      .map((path) => path.slice(prefix.length));
+    if (names.length === 0 && !this.directories.has(directory)) return undefined;
+    return [...new Set(names)].toSorted();
+  }
+
+  async syncDirectory(directory: string): Promise<void> {
+    await this.#time('syncDirectory', directory);
+  }
+
+  async openPage(path: string): Promise<DurablePage> {
+    await this.#time('openPage', path);
+    let page = this.pages.get(path);
+    if (page === undefined) {
+      page = { live: new Uint8Array(new SharedArrayBuffer(4096)), durable: new Uint8Array(4096) };
+      this.pages.set(path, page);
+    }
+    const held = page;
+    return {
+      bytes: held.live,
+      sync: async () => {
+        const snapshot = held.live.slice();
+        await this.#time('syncPage', path);
+        held.durable = snapshot;
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+
+  bootId(): Promise<string> {
+    return Promise.resolve(this.#bootId());
+  }
+
+  powerCut(): void {
+    for (const page of this.pages.values()) {
+      // Page stores that were not synced: each sector is kept or lost.
+      for (let at = 0; at < 4096; at += 512) {
+        const keep = this.#world.random.chance(1, 2);
+        const from = keep ? page.live : page.durable;
+        const sector = from.slice(at, at + 512);
+        page.live.set(sector, at);
+        page.durable.set(sector, at);
+      }
+    }
+  }
+
+  #time(operation: string, path: string): Promise<void> {
+    const error = this.fault?.(operation, path);
+    return new Promise((resolve, reject) => {
+      this.#world.soon(2, `file ${operation}`, () => {
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * The simulated world: one thread, one heap of events ordered by (due time, number). Everything that
+ * takes time in a simulation is an event here, so one seed gives one run, and a failure replays.
+ *
+ * A step delivers one event, then lets all microtasks finish, then runs what asked for the end of
+ * the turn. This is the only file that may call setImmediate: nothing else schedules macrotasks.
+ */
+import type { Clock, TimerHandle } from '../ports/clock.js';
+import { Prng } from './prng.js';
+
+interface SimEvent {
+  readonly dueAt: number;
+  readonly id: number;
+  readonly label: string;
+  run: (() => void) | undefined;
+}
+
+const wallStart = Date.UTC(2026, 0, 1);
+
+export class SimWorld {
+  readonly seed: number;
+  readonly random: Prng;
+  readonly clock: Clock;
+  /** Events delivered so far; named in failures. */
+  delivered = 0;
+  #now = 0;
+  #nextId = 0;
+  readonly #heap: SimEvent[] = [];
+  #endOfTurn: (() => void)[] = [];
+  readonly #trace: string[] = [];
+  /** Called after every step: the checkers' place. A throw ends the run. */
+  afterStep: (() => void) | undefined;
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.random = new Prng(seed);
+    this.clock = {
+      now: () => this.#now,
+      wallNow: () => wallStart + Math.floor(this.#now),
+      after: (delayMs, fire) => this.after(delayMs, 'timer', fire),
+      endOfTurn: (run) => {
+        // A turn that is asked for from outside a step (set-up code) still ends: as an event.
+        if (this.#endOfTurn.length === 0) this.after(0, 'turn', () => {});
+        this.#endOfTurn.push(run);
+      },
+    };
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Schedules `run` after `delayMs`; events due at one instant run in the order of scheduling. */
+  after(delayMs: number, label: string, run: () => void): TimerHandle {
+    const event: SimEvent = {
+      dueAt: this.#now + Math.max(0, delayMs),
+      id: this.#nextId++,
+      label,
+      run,
+    };
+    heapPush(this.#heap, event);
+    return {
+      cancel: () => {
+        event.run = undefined;
+      },
+    };
+  }
+
+  /** Schedules after a random delay of 0 to `maxMs` (in steps of a microsecond). */
+  soon(maxMs: number, label: string, run: () => void): TimerHandle {
+    return this.after(this.random.below(Math.max(1, Math.round(maxMs * 1000))) / 1000, label, run);
+  }
+
+  /** Remembers a line for the report of a failure. */
+  trace(line: string): void {
+    this.#trace.push(`${this.#now.toFixed(3).padStart(12)} ${line}`);
+    if (this.#trace.length > 400) this.#trace.splice(0, 200);
+  }
+
+  lastTrace(count = 100): string {
+    return this.#trace.slice(-count).join('\n');
+  }
+
+  /** Delivers the next event. False when there is none. */
+  async step(): Promise<boolean> {
+    let event = heapPop(this.#heap);
+    while (event !== undefined && event.run === undefined) event = heapPop(this.#heap);
+    if (event === undefined) return false;
+    this.#now = event.dueAt;
+    this.delivered++;
+    event.run?.();
+    await settle();
+    while (this.#endOfTurn.length > 0) {
+      const batch = this.#endOfTurn;
+      this.#endOfTurn = [];
+      for (const run of batch) run();
+      await settle();
+    }
+    this.afterStep?.();
+    return true;
+  }
+
+  /** Steps until `done` holds. Throws after `limitMs` of simulated time or when nothing is left. */
+  async until(done: () => boolean, limitMs: number, what: string): Promise<void> {
+    const end = this.#now + limitMs;
+    await settle();
+    while (!done()) {
+      if (this.#now > end || !(await this.step())) {
+        throw new Error(
+          `seed ${this.seed}: '${what}' did not happen by ${this.#now.toFixed(3)} ms ` +
+            `(event ${this.delivered})\n${this.lastTrace()}`,
+        );
+      }
+    }
+  }
+
+  /** Steps through `forMs` of simulated time. */
+  async run(forMs: number): Promise<void> {
+    const end = this.#now + forMs;
+    // An event at the end, so that the world's time gets there even when nothing else happens.
+    this.after(forMs, 'run', () => {});
+    while (this.#now < end && (await this.step()));
+  }
+
+  /** Awaits a promise while the world goes on. */
+  async settled<T>(promise: Promise<T>, limitMs = 600_000, what = 'a promise'): Promise<T> {
+    let outcome: { value: T } | { error: unknown } | undefined;
+    promise.then(
+      (value) => {
+        outcome = { value };
+      },
+      (error: unknown) => {
+        outcome = { error };
+      },
+    );
+    await this.until(() => outcome !== undefined, limitMs, what);
+    if (outcome !== undefined && 'value' in outcome) return outcome.value;
+    throw (outcome as { error: unknown }).error;
+  }
+}
+
+/** Lets every microtask that is ready finish. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function before(a: SimEvent, b: SimEvent): boolean {
+  return a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.id < b.id);
+}
+
+function heapPush(heap: SimEvent[], event: SimEvent): void {
+  let i = heap.length;
+  heap.push(event);
+  while (i > 0) {
+    const parent = (i - 1) >> 1;
+    if (!before(event, heap[parent]!)) break;
+    heap[i] = heap[parent]!;
+    i = parent;
+  }
+  heap[i] = event;
+}
+
+function heapPop(heap: SimEvent[]): SimEvent | undefined {
+  const top = heap[0];
+  const last = heap.pop();
+  if (top === undefined || last === undefined || heap.length === 0) return top;
+  let i = 0;
+  for (;;) {
+    let child = 2 * i + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
+    if (!before(heap[child]!, last)) break;
+    heap[i] = heap[child]!;
+    i = child;
+  }
+  heap[i] = last;
+  return top;
+}
