@@ -21,7 +21,8 @@ import {
   refreshBackoffMaxMs,
   switchLimitMs,
 } from '../core/constants.js';
-import type { GroupMode, OperatorRequest } from './refusals.js';
+import type { GroupMode } from '../core/pstore/record.js';
+import type { OperatorRequest } from './refusals.js';
 
 /** A position in history, (era, sequence). */
 export interface ModePosition {
@@ -201,11 +202,7 @@ const beginFullRefresh = (origin: RestingMode) =>
   ] as const;
 
 /** Whether a PMD shall run is durable, so that a restart launches it again (MD 34). */
-const launch = [
-  { type: 'recordPmd', params: { launched: true } },
-  'persist',
-  'launchPmd',
-] as const;
+const launch = [{ type: 'recordPmd', params: { launched: true } }, 'persist', 'launchPmd'] as const;
 const kill = [{ type: 'recordPmd', params: { launched: false } }, 'persist', 'killPmd'] as const;
 
 /** Rule 3: a switch that did not take effect in time is undone; the dirt of a refresh is kept. */
@@ -603,7 +600,8 @@ export const groupModeMachine = machineSetup.createMachine({
           },
         },
         refused: {
-          description: 'ACCUMULATE: the secondary refused for good; launchpmd tries anew (Rule 50).',
+          description:
+            'ACCUMULATE: the secondary refused for good; launchpmd tries anew (Rule 50).',
           on: {
             'operator.launchpmd': { target: 'connecting', actions: launch },
             'pmd.wanted': { target: 'connecting', actions: launch },

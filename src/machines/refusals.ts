@@ -8,10 +8,7 @@
  * docs/modes.md. A refusal is a value, never a throw (house rule on errors).
  */
 import type { TdmfErrorCode } from '../core/errors.js';
-
-/** The manual's modes. What `info` prints in capitals. */
-export const groupModes = ['passthru', 'normal', 'tracking', 'refresh', 'backfresh'] as const;
-export type GroupMode = (typeof groupModes)[number];
+import type { GroupMode } from '../core/pstore/record.js';
 
 /** States of the machine's link region; see `connectionOf`. */
 export const linkStates = ['stopped', 'connecting', 'connected', 'refused'] as const;
