@@ -15,7 +15,7 @@ import {
   hexOfBytes,
   type Superblock,
 } from '../core/pstore/superblock.js';
-import type { BlockDevice, DeviceOpener } from '../ports/block-device.js';
+import type { BlockDevice, DeviceOpener, Digest } from '../ports/block-device.js';
 import type { Clock } from '../ports/clock.js';
 import type { Random } from '../ports/random.js';
 import { DeviceCalls } from './device-calls.js';
@@ -45,7 +45,7 @@ export async function formatPstore(options: FormatOptions): Promise<Superblock> 
   };
   await zeroDurably(calls, 0, firstSlotAt);
   await zeroDurably(calls, firstSlotAt, pstoreBytes(slots));
-  await writeSuperblock(calls, superblock, options.opener.digest.crc32c);
+  await writeSuperblock(calls, superblock, checksumOf(options.opener.digest));
   return superblock;
 }
 
@@ -56,7 +56,7 @@ export async function formatPstore(options: FormatOptions): Promise<Superblock> 
 export async function resizePstore(place: PstorePlace, slots: number): Promise<Superblock> {
   checkSlots(slots);
   const calls = new DeviceCalls(place.device, place.opener);
-  const crc32c = place.opener.digest.crc32c;
+  const crc32c = checksumOf(place.opener.digest);
   const before = await readSuperblock(calls, crc32c);
   if (slots <= before.slots) return before;
   await zeroDurably(calls, pstoreBytes(before.slots), pstoreBytes(slots));
@@ -83,6 +83,11 @@ export async function readSuperblock(calls: DeviceCalls, crc32c: Crc32c): Promis
   const what =
     chosen.problem === 'foreign' ? 'it is no pstore' : 'no copy of the superblock is whole';
   throw new TdmfError('TDMF_PSTORE_DAMAGED', { path, what });
+}
+
+/** The port's checksum as the function that core/pstore asks for. */
+export function checksumOf(digest: Digest): Crc32c {
+  return (bytes, offset, length, seed) => digest.crc32c(bytes, offset, length, seed);
 }
 
 export function pstoreFailed(path: string, result: number): TdmfError {

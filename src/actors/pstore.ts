@@ -6,6 +6,7 @@
  * excuse for an older one (H28). Bytes and recovery: core/pstore, docs/pstore.md.
  */
 import { assert } from '../core/assert.js';
+import type { Crc32c } from '../core/checksum.js';
 import { TdmfError } from '../core/errors.js';
 import { decodeGroupRecord, encodeGroupRecord, parseGroupRecord } from '../core/pstore/codec.js';
 import {
@@ -29,7 +30,7 @@ import {
 import type { Superblock } from '../core/pstore/superblock.js';
 import type { Actor, ActorContext } from './actor.js';
 import { DeviceCalls } from './device-calls.js';
-import { type PstorePlace, pstoreFailed, readSuperblock } from './pstore-format.js';
+import { checksumOf, type PstorePlace, pstoreFailed, readSuperblock } from './pstore-format.js';
 
 export type PstoreQuestion =
   | { readonly kind: 'pstore.load'; readonly group: number }
@@ -75,7 +76,7 @@ export async function startPstore(
     context,
     place,
     calls,
-    await readSuperblock(calls, place.opener.digest.crc32c),
+    await readSuperblock(calls, checksumOf(place.opener.digest)),
   );
   await pstore.load();
   return pstore;
@@ -86,6 +87,7 @@ class Pstore implements Actor<never> {
   readonly #place: PstorePlace;
   readonly #calls: DeviceCalls;
   readonly #superblock: Superblock;
+  readonly #crc32c: Crc32c;
   readonly #groups = new Map<number, Slot>();
   #free: Slot[] = [];
   readonly #damage: Damage[] = [];
@@ -103,6 +105,7 @@ class Pstore implements Actor<never> {
     this.#place = place;
     this.#calls = calls;
     this.#superblock = superblock;
+    this.#crc32c = checksumOf(place.opener.digest);
   }
 
   receive(): void {
@@ -151,7 +154,7 @@ class Pstore implements Actor<never> {
     // A file that was grown but not written is short: what is missing reads as blank.
     const bytes = new Uint8Array(slotBytes);
     bytes.set(found);
-    const { crc32c } = this.#place.opener.digest;
+    const crc32c = this.#crc32c;
     const place = { nodeId: this.#superblock.nodeId, slot };
     const copies = [0, 1].map((copy) =>
       decodeCopy(
@@ -211,7 +214,9 @@ class Pstore implements Actor<never> {
 
   #list(): PstoreList {
     return {
-      groups: [...this.#groups.keys()].toSorted((a, b) => a - b),
+      groups: [...this.#groups]
+        .flatMap(([group, { record }]) => (record === undefined ? [] : [group]))
+        .toSorted((a, b) => a - b),
       slots: this.#superblock.slots,
       damage: this.#damage.map(({ what }) => what),
     };
@@ -222,7 +227,7 @@ class Pstore implements Actor<never> {
       const before = this.#queue.get(group);
       const done = [...(before?.done ?? []), resolve];
       this.#queue.set(group, { group, record, done, failed: [...(before?.failed ?? []), reject] });
-      this.#writing ??= this.#write();
+      this.#writing ??= this.#write().catch((error: unknown) => this.#context.fail(error));
     });
   }
 
@@ -279,13 +284,13 @@ class Pstore implements Actor<never> {
     const kind = save.record === undefined ? 'removed' : 'record';
     const savedAt = this.#context.clock.wallNow();
     const copy: RecordCopy = { kind, group: save.group, sequence, savedAt, payload };
-    return encodeCopy({ nodeId, slot }, copy, this.#place.opener.digest.crc32c);
+    return encodeCopy({ nodeId, slot }, copy, this.#crc32c);
   }
 
   /** Says on disk, after the fact, that these saves were durable; the next flush takes it along. */
   async #acknowledge(written: readonly { slot: Slot; sequence: number }[]): Promise<void> {
     const { nodeId } = this.#superblock;
-    const { crc32c } = this.#place.opener.digest;
+    const crc32c = this.#crc32c;
     const results = await Promise.all(
       written.map(({ slot: { slot }, sequence }) =>
         this.#calls.write(encodeAck({ nodeId, slot }, sequence, crc32c), ackAt(slot)),

@@ -93,6 +93,11 @@ export type GroupCause =
   | 'stop.notDrained'
   | 'limit.passed';
 
+/** The pause after the `attempt`-th abandoned phase b. */
+export function backoffMs(attempt: number): number {
+  return Math.min(refreshBackoffMaxMs, refreshBackoffFirstMs * 2 ** Math.max(0, attempt - 1));
+}
+
 const machineSetup = setup({
   types: {} as {
     context: GroupModeContext;
@@ -113,7 +118,7 @@ const machineSetup = setup({
     revertRecord: () => {},
     persist: () => {},
     // the driver
-    useEra: () => {},
+    useEra: (_, _params: { attempt: boolean }) => {},
     setDuties: (_, _params: { append: boolean; mark: boolean }) => {},
     markAllBlocks: () => {},
     takeMark: () => {},
@@ -154,8 +159,7 @@ const machineSetup = setup({
   delays: {
     switchLimit: switchLimitMs,
     commitLimit: commitLimitMs,
-    backoff: ({ context }) =>
-      Math.min(refreshBackoffMaxMs, refreshBackoffFirstMs * 2 ** Math.max(0, context.attempt - 1)),
+    backoff: ({ context }) => backoffMs(context.attempt),
   },
 });
 
@@ -237,7 +241,10 @@ export const groupModeMachine = machineSetup.createMachine({
             {
               guard: 'startsNormal',
               target: 'normal',
-              actions: ['useEra', { type: 'setDuties', params: { append: true, mark: false } }],
+              actions: [
+                { type: 'useEra', params: { attempt: false } },
+                { type: 'setDuties', params: { append: true, mark: false } },
+              ],
             },
             {
               guard: 'startsTracking',
@@ -337,6 +344,16 @@ export const groupModeMachine = machineSetup.createMachine({
                       },
                       { target: '#group.mode.passthru', actions: neverBegan },
                     ],
+                    'operator.killrefresh': {
+                      description: 'The PMD knows nothing yet; entries of NORMAL go on draining.',
+                      target: '#group.mode.tracking',
+                      actions: [
+                        ...recordTracking('operator.killrefresh'),
+                        { type: 'setDuties', params: { append: false, mark: true } },
+                        'markAllBlocks',
+                        'publishRefreshKilled',
+                      ],
+                    },
                     'driver.overflowed': {
                       description: 'The BAB of NORMAL filled up meanwhile: no way back there.',
                       actions: [
@@ -403,7 +420,10 @@ export const groupModeMachine = machineSetup.createMachine({
                 gracing: {
                   description: 'Waits for the writes that started without the append duty (R4).',
                   tags: 'append',
-                  entry: ['useEra', { type: 'setDuties', params: { append: true, mark: true } }],
+                  entry: [
+                    { type: 'useEra', params: { attempt: true } },
+                    { type: 'setDuties', params: { append: true, mark: true } },
+                  ],
                   on: {
                     'driver.graced': '#phaseB',
                     'driver.overflowed': {

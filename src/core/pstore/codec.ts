@@ -72,6 +72,12 @@ export function parseGroupRecord(value: unknown): GroupRecord | undefined {
   return parsed === bad ? undefined : parsed;
 }
 
+/** A ring between threads may turn undefined into null. */
+const maybe =
+  <T>(parse: Parse<T>): Parse<T | undefined> =>
+  (value) =>
+    optional(parse)(value ?? undefined);
+
 const id = matching(/^[0-9a-f]{32}$/);
 
 const mtime: Parse<number> = (value) =>
@@ -100,12 +106,12 @@ const fields: Fields<GroupRecord> = {
   sequence: count(),
   lease: count(),
   released: count(),
-  base: optional(record<RecordPosition>({ era: id, sequence: count() })),
+  base: maybe(record<RecordPosition>({ era: id, sequence: count() })),
   chain: list(id, erasKeptMax),
   history: list(id, erasKeptMax),
   map: oneOf(...mapContinuities),
   mapAll: flag,
-  refresh: optional(record<RecordedRefresh>({ id, kind: oneOf('full') })),
+  refresh: maybe(record<RecordedRefresh>({ id, kind: oneOf('full') })),
   unverified: flag,
   tunables,
   devices: list(
