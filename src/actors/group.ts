@@ -592,5 +592,6 @@ class Group implements Actor<GroupMessage> {
 
 /** 128 random bits: eras, refreshes, launches. */
 function randomId(context: ActorContext): string {
-  return hexOfBytes(context.random.fill(new Uint8Array(16)));
+  const bytes = new Uint8Array(16);
+  return hexOfBytes(context.random.fill(bytes));
 }

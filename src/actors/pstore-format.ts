@@ -37,8 +37,9 @@ export async function formatPstore(options: FormatOptions): Promise<Superblock> 
   const { slots, random, clock } = options;
   checkSlots(slots);
   const calls = new DeviceCalls(options.device, options.opener);
+  const nodeId = new Uint8Array(16);
   const superblock: Superblock = {
-    nodeId: hexOfBytes(random.fill(new Uint8Array(16))),
+    nodeId: hexOfBytes(random.fill(nodeId)),
     slots,
     sequence: 1,
     createdAt: clock.wallNow(),

@@ -98,6 +98,12 @@ export function backoffMs(attempt: number): number {
   return Math.min(refreshBackoffMaxMs, refreshBackoffFirstMs * 2 ** Math.max(0, attempt - 1));
 }
 
+/** An action by name and parameters only; actors/group-machine.ts says what it does. */
+const declared = <Params>() => {
+  const action = (_args: unknown, _params: Params): void => {};
+  return action;
+};
+
 const machineSetup = setup({
   types: {} as {
     context: GroupModeContext;
@@ -107,10 +113,10 @@ const machineSetup = setup({
   },
   actions: {
     // the record (pstore); `persist` answers with record.saved or record.failed
-    recordMode: (_, _params: { mode: GroupMode; cause: GroupCause }) => {},
-    recordPmd: (_, _params: { launched: boolean }) => {},
-    recordCommit: (_, _params: { position: ModePosition }) => {},
-    beginRefresh: (_, _params: { kind: 'full' }) => {},
+    recordMode: declared<{ mode: GroupMode; cause: GroupCause }>(),
+    recordPmd: declared<{ launched: boolean }>(),
+    recordCommit: declared<{ position: ModePosition }>(),
+    beginRefresh: declared<{ kind: 'full' }>(),
     endRefresh: () => {},
     beginEra: () => {},
     markMapAll: () => {},
@@ -118,8 +124,8 @@ const machineSetup = setup({
     revertRecord: () => {},
     persist: () => {},
     // the driver
-    useEra: (_, _params: { attempt: boolean }) => {},
-    setDuties: (_, _params: { append: boolean; mark: boolean }) => {},
+    useEra: declared<{ attempt: boolean }>(),
+    setDuties: declared<{ append: boolean; mark: boolean }>(),
     markAllBlocks: () => {},
     takeMark: () => {},
     commitDriver: () => {},
@@ -129,15 +135,15 @@ const machineSetup = setup({
     dropEntries: () => {},
     startPhaseA: () => {},
     startPhaseB: () => {},
-    sendMark: (_, _params: { sequence: number }) => {},
-    abortPhaseB: (_, _params: { again: boolean }) => {},
+    sendMark: declared<{ sequence: number }>(),
+    abortPhaseB: declared<{ again: boolean }>(),
     // events to the operator
-    publishOverflow: (_, _params: { sequence: number }) => {},
+    publishOverflow: declared<{ sequence: number }>(),
     publishRefreshStarted: () => {},
     publishRefreshFinished: () => {},
-    publishRefreshFailed: (_, _params: { code: string }) => {},
+    publishRefreshFailed: declared<{ code: string }>(),
     publishRefreshKilled: () => {},
-    publishRefreshAborted: (_, _params: { cause: GroupCause }) => {},
+    publishRefreshAborted: declared<{ cause: GroupCause }>(),
     // context
     comeFrom: assign({ origin: (_, params: { mode: RestingMode }) => params.mode }),
     countAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
@@ -487,11 +493,12 @@ export const groupModeMachine = machineSetup.createMachine({
             committing: {
               id: 'committing',
               description: 'The mark is sent; the secondary makes the commit record durable (R7).',
-              tags: ['append', 'mark'],
+              tags: 'append',
               initial: 'awaiting',
               states: {
                 awaiting: {
                   description: 'A lost link decides nothing here: the commit may have happened.',
+                  tags: 'mark',
                   on: {
                     'refresh.committed': {
                       target: 'clearing',
@@ -517,6 +524,7 @@ export const groupModeMachine = machineSetup.createMachine({
                 },
                 clearing: {
                   description: 'The driver alone knows whether append was interrupted (R8).',
+                  tags: 'mark',
                   entry: 'commitDriver',
                   on: {
                     'driver.committed': 'recording',

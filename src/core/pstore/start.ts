@@ -92,9 +92,8 @@ export function deviceChanges(
   before: readonly DeviceStamp[],
   now: readonly DeviceStamp[],
 ): readonly string[] {
-  const names = (stamps: readonly DeviceStamp[]) => stamps.map(({ name }) => name).join(' ');
-  if (names(before) !== names(now)) {
-    return [`the devices were ${names(before) || 'none'} and are ${names(now) || 'none'}`];
+  if (namesOf(before) !== namesOf(now)) {
+    return [`the devices were ${namesOf(before) || 'none'} and are ${namesOf(now) || 'none'}`];
   }
   return now.flatMap(({ name, sizeBytes, mtimeMs }, index) => {
     const old = before[index]!;
@@ -103,4 +102,8 @@ export function deviceChanges(
     }
     return old.mtimeMs === mtimeMs ? [] : [`${name} was written to while the group was stopped`];
   });
+}
+
+function namesOf(stamps: readonly DeviceStamp[]): string {
+  return stamps.map(({ name }) => name).join(' ');
 }
