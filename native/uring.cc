@@ -14,7 +14,7 @@ namespace {
 
 // SUBMIT_ALL: an entry that fails at once does not hold up those behind it.
 constexpr unsigned kSetupFlags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL |
-                                 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                                 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN |
                                  IORING_SETUP_TASKRUN_FLAG;
 constexpr unsigned kFeaturesNeeded =
     IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
