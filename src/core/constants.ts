@@ -34,6 +34,8 @@ export const writesInFlightMax = 1024;
 export const nbdRequestMax = 32 * mib;
 export const devicesPerGroupMax = 64;
 export const groupsMax = 1000;
+/** Names of devices are this short, so that 64 of them fit the first frame (Rule 55). */
+export const deviceNameMax = 31;
 
 /** Zeroing requests are cut into steps, so that none blocks the order for long (Rule 32). */
 export const zeroStepBytes = 32 * mib;
