@@ -20,8 +20,9 @@ export class Rate {
     const now = ((total - this.#total) * 1000) / spanMs;
     const weight = 1 - Math.exp(-spanMs / horizonMs);
     // The first sample is taken whole: there is nothing to smooth it with.
-    this.bytesPerSecond =
-      this.#sampled ? this.bytesPerSecond + weight * (now - this.bytesPerSecond) : now;
+    this.bytesPerSecond = this.#sampled
+      ? this.bytesPerSecond + weight * (now - this.bytesPerSecond)
+      : now;
     this.#sampled = true;
     this.#atMs = nowMs;
     this.#total = total;

@@ -12,42 +12,17 @@
  * a block that is taken twice then never travels backwards. This file never reads, sends or waits.
  */
 import { assert } from '../assert.js';
+import { DirtyBitmap } from '../bitmap/dirty-bitmap.js';
 import { mapBlockBytes } from '../constants.js';
+import { Convergence, type PassFacts, type Verdict } from './convergence.js';
 import { Rate } from './rate.js';
 import { Records } from './records.js';
 
-/** The bits of one device, one per `mapBlockBytes`; DirtyBitmap is one. */
-export interface DirtyMap {
-  readonly blockCount: number;
-  /** Bits that are set. */
-  count(): number;
-  /** The first set bit at or after `from`, or −1. */
-  nextSet(from: number): number;
-  /** How many bits in a row are set from `from` on, at most `max`. */
-  runLength(from: number, max: number): number;
-  setRange(first: number, count: number): void;
-  clearRange(first: number, count: number): void;
-  setAll(): void;
-}
-
 export interface RefreshDevice {
-  readonly todo: DirtyMap;
-  /** Private memory for the frozen rest. */
-  readonly frozen: DirtyMap;
+  /** Shared with the driver, one bit per `mapBlockBytes`. */
+  readonly todo: DirtyBitmap;
   readonly sizeBytes: number;
 }
-
-/** What the engine cannot know by itself when a pass is over (Rule 43a). */
-export interface PassFacts {
-  readonly nowMs: number;
-  readonly babUsedBytes: number;
-  readonly chunkBytes: number;
-  readonly writeBytesPerSecond: number;
-  /** What the group may take of the BAB. */
-  readonly mayTakeBytes: number;
-}
-
-export type Verdict = 'again' | 'converged' | 'notConverging';
 
 /** Blocks taken and not yet sent, in a row on one device. */
 export interface Taken {
@@ -64,19 +39,15 @@ export class Refresh {
   phase: 'a' | 'b' = 'a';
   /** The walk is at the end: `endPass` decides how to go on (a), or all of F is taken (b). */
   passOver = false;
-  /** Whole passes of this attempt. */
-  passes = 0;
   readonly #devices: readonly RefreshDevice[];
+  /** F, in private memory; made when phase b begins. */
+  #frozen: DirtyBitmap[] = [];
   #device = 0;
   #block = 0;
   #leftBlocks: number;
   #sentBeforeB = 0;
   #bootId: string | undefined;
-  #converged = false;
-  #slowPasses = 0;
-  #lastRemaining = Number.POSITIVE_INFINITY;
-  #failedAttempts = 0;
-  #notBeforeMs = 0;
+  readonly #convergence = new Convergence();
   readonly #rate = new Rate();
   #coveredBytes = 0;
   #busyMs = 0;
@@ -113,8 +84,8 @@ export class Refresh {
     this.records.restart();
     if (this.#bootId !== bootId || refreshIdOfMirror !== this.refreshId) {
       // The first session finds the map as the operator's command left it: all ones.
-      for (const device of this.#devices) device.todo.setAll();
-      this.passes = 0;
+      for (const device of this.#devices) device.todo.fill();
+      this.#convergence.restart();
     }
     this.#bootId = bootId;
     this.#rewind();
@@ -127,18 +98,11 @@ export class Refresh {
   take(blocksMax: number, nowMs: number): boolean {
     if (this.passOver || this.records.room <= 0) return false;
     for (; this.#device < this.#devices.length; this.#device += 1, this.#block = 0) {
-      const { todo, frozen } = this.#devices[this.#device]!;
-      const map = this.phase === 'a' ? todo : frozen;
-      if (this.#block >= map.blockCount) continue;
-      const first = map.nextSet(this.#block);
-      if (first < 0) continue;
-      const count = map.runLength(first, blocksMax);
-      // The driver may set bits meanwhile, never clear them: `count` is still right.
-      if (this.phase === 'a') todo.clearRange(first, count);
+      const count = this.phase === 'a' ? this.#takeTodo(blocksMax) : this.#takeFrozen(blocksMax);
+      if (count === 0) continue;
       this.taken.device = this.#device;
-      this.taken.first = first;
       this.taken.count = count;
-      this.#block = first + count;
+      this.#block = this.taken.first + count;
       this.#leftBlocks -= count;
       if (this.#busySinceMs < 0) this.#busySinceMs = nowMs;
       return true;
@@ -154,7 +118,7 @@ export class Refresh {
     const rest = this.taken.count - count;
     if (rest === 0) return;
     assert(this.#device === device && this.#block === first + this.taken.count, 'the last take');
-    if (this.phase === 'a') this.#devices[device]!.todo.setRange(first + count, rest);
+    if (this.phase === 'a') this.#devices[device]!.todo.set(first + count, rest);
     this.#block = first + count;
     this.#leftBlocks += rest;
     this.taken.count = count;
@@ -163,7 +127,7 @@ export class Refresh {
 
   /** Blocks that were taken and will not be sent. */
   giveBack(device: number, first: number, count: number): void {
-    this.#devices[device]!.todo.setRange(first, count);
+    this.#devices[device]!.todo.set(first, count);
     this.#leftBlocks += count;
   }
 
@@ -191,72 +155,68 @@ export class Refresh {
   endPass(facts: PassFacts): Verdict {
     assert(this.phase === 'a' && this.passOver, 'a pass of phase a is over');
     const remaining = this.#remaining();
-    this.passes += 1;
     this.#rewind();
     this.#leftBlocks = remaining;
     this.passOver = remaining === 0;
-    if (this.#converged) return 'again';
-    if (facts.nowMs >= this.#notBeforeMs && this.#fits(remaining * mapBlockBytes, facts)) {
-      this.#converged = true;
-      return 'converged';
-    }
-    this.#slowPasses = remaining > shrunkEnough * this.#lastRemaining ? this.#slowPasses + 1 : 0;
-    this.#lastRemaining = remaining;
-    if (this.#slowPasses < slowPassesMax) return 'again';
-    this.#slowPasses = 0;
-    return 'notConverging';
+    return this.#convergence.passEnded(remaining, this.linkBytesPerSecond, facts);
   }
 
   /** R4: append is on and graced. F := todo, todo := ∅. */
   freeze(): void {
     assert(this.phase === 'a', 'phase b follows phase a');
-    for (const { todo, frozen } of this.#devices) moveBits(todo, frozen);
+    this.#frozen = this.#devices.map(({ todo }, device) => {
+      const frozen = this.#frozen[device] ?? privateBitmap(todo.bits);
+      moveBits(todo, frozen);
+      return frozen;
+    });
     this.phase = 'b';
     this.#sentBeforeB = this.records.sent;
     this.#rewind();
-    this.#leftBlocks = this.#devices.reduce((sum, { frozen }) => sum + frozen.count(), 0);
+    this.#leftBlocks = this.#frozen.reduce((sum, frozen) => sum + frozen.count, 0);
   }
 
   /**
    * R9: back to phase a. All of F returns to `todo`, sent or not, and so does every record without
    * an acknowledgement. The caller gives back what it took and did not send.
    */
-  abort(nowMs: number): void {
+  abort(): void {
     assert(this.phase === 'b', 'only phase b is aborted');
-    this.#failedAttempts += 1;
-    this.#notBeforeMs =
-      nowMs + Math.min(pauseMsMax, pauseMsFirst * 2 ** (this.#failedAttempts - 1));
-    for (const { todo, frozen } of this.#devices) moveBits(frozen, todo);
+    for (const [device, { todo }] of this.#devices.entries()) moveBits(this.#frozen[device]!, todo);
     this.#restartPhaseA();
   }
 
-  /** The session ended. Returns true when it ended phase b (R9). */
-  linkLost(nowMs: number): boolean {
-    const inB = this.phase === 'b';
-    if (inB) this.abort(nowMs);
-    else this.#restartPhaseA();
-    return inB;
+  /** The session ended in phase a, or the refresh is given up there. */
+  linkLost(): void {
+    assert(this.phase === 'a', 'phase b ends by an abort or a commit');
+    this.#restartPhaseA();
+  }
+
+  #takeTodo(blocksMax: number): number {
+    const { todo } = this.#devices[this.#device]!;
+    const count = this.#block < todo.bits ? todo.takeRun(this.#block, blocksMax) : 0;
+    this.taken.first = todo.taken;
+    return count;
+  }
+
+  /** F stays whole: an abort needs all of it. */
+  #takeFrozen(blocksMax: number): number {
+    const frozen = this.#frozen[this.#device]!;
+    const first = this.#block < frozen.bits ? frozen.nextSet(this.#block) : -1;
+    this.taken.first = first;
+    return first < 0 ? 0 : frozen.runAt(first, blocksMax);
   }
 
   #restartPhaseA(): void {
     this.records.giveBack((device, first, count) => this.giveBack(device, first, count));
     this.phase = 'a';
-    this.#converged = false;
-    this.passes = 0;
+    this.#convergence.restart();
     this.#busySinceMs = -1;
     this.#rewind();
     this.#leftBlocks = this.#remaining();
   }
 
-  #fits(restBytes: number, facts: PassFacts): boolean {
-    if (facts.babUsedBytes > 2 * facts.chunkBytes) return false;
-    const rate = Math.max(this.linkBytesPerSecond, linkBytesPerSecondMin);
-    const writtenMeanwhile = facts.writeBytesPerSecond * (restBytes / rate);
-    return writtenMeanwhile <= facts.mayTakeBytes / 2;
-  }
-
   #remaining(): number {
-    return this.#devices.reduce((sum, { todo }) => sum + todo.count(), 0);
+    return this.#devices.reduce((sum, { todo }) => sum + todo.count, 0);
   }
 
   #rewind(): void {
@@ -266,22 +226,16 @@ export class Refresh {
   }
 }
 
-/** Each bit is cleared in `from` before it is set in `to`'s owner's view: none is lost between. */
-function moveBits(from: DirtyMap, to: DirtyMap): void {
-  for (let first = from.nextSet(0); first >= 0; first = from.nextSet(first)) {
-    const count = from.runLength(first, from.blockCount - first);
-    from.clearRange(first, count);
-    to.setRange(first, count);
-    if (first + count >= from.blockCount) return;
-    first += count;
-  }
+function privateBitmap(bits: number): DirtyBitmap {
+  return new DirtyBitmap(new ArrayBuffer(DirtyBitmap.bytesFor(bits)), bits);
 }
 
-/** A pass that leaves more than this part of what the pass before left has not shrunk (Rule 43a). */
-const shrunkEnough = 0.8;
-const slowPassesMax = 3;
-/** Growing pause between attempts at phase b. */
-const pauseMsFirst = 1_000;
-const pauseMsMax = 60_000;
-/** A link of which nothing is known yet. */
-const linkBytesPerSecondMin = 256 * 1024;
+/** A bit that is set in `from` behind the walk stays there; none is lost between the two. */
+function moveBits(from: DirtyBitmap, to: DirtyBitmap): void {
+  let count = from.takeRun(0, from.bits);
+  while (count > 0) {
+    to.set(from.taken, count);
+    const next = from.taken + count;
+    count = next < from.bits ? from.takeRun(next, from.bits) : 0;
+  }
+}
