@@ -31,8 +31,8 @@ export class IoVector {
   /** Appends a piece; one that continues the last piece in memory is merged into it. */
   push(offset: number, length: number): void {
     const last = this.count - 1;
-    if (last >= 0 && this.offsets[last]! + this.lengths[last]! === offset) {
-      this.lengths[last] = this.lengths[last]! + length;
+    if (last >= 0 && offset === this.offsets[last]! + this.lengths[last]!) {
+      this.lengths[last]! += length;
     } else {
       assert(this.count < this.capacity, 'an IoVector holds no more pieces than its capacity');
       this.offsets[this.count] = offset;

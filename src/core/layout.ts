@@ -6,8 +6,8 @@
  */
 import { assert } from './assert.js';
 
-/** All integers are little endian; a `u64` holds at most 2^53 − 1. */
-export type FieldType = 'u8' | 'u16' | 'u32' | 'u64' | 'bytes' | 'reserved';
+/** All integers are little endian; a `u64` holds at most 2^53 − 1. i32 and f64 never leave memory. */
+export type FieldType = 'u8' | 'u16' | 'u32' | 'u64' | 'i32' | 'f64' | 'bytes' | 'reserved';
 
 export interface Field<Name extends string = string> {
   readonly offset: number;
@@ -20,32 +20,44 @@ export interface Field<Name extends string = string> {
 export interface Layout<Name extends string = string> {
   readonly id: string;
   readonly sizeBytes: number;
+  /**
+   * A record in shared memory: fields are aligned and may be arrays, and gaps, which keep words of
+   * different threads on different cache lines, need not be declared.
+   */
+  readonly shared?: boolean;
   readonly fields: readonly Field<Name>[];
   /** Offset of each field from the start of the record. */
   readonly at: Readonly<Record<Name, number>>;
 }
 
-const widths = { u8: 1, u16: 2, u32: 4, u64: 8 } as const;
+const widths = { u8: 1, u16: 2, u32: 4, u64: 8, i32: 4, f64: 8 } as const;
 
 export function layout<const Name extends string>(declared: {
   readonly id: string;
   readonly sizeBytes: number;
+  readonly shared?: boolean;
   readonly fields: readonly Field<Name>[];
 }): Layout<Name> {
   const at: Record<string, number> = {};
+  const shared = declared.shared === true;
   let end = 0;
   for (const { name, offset, size, type } of declared.fields) {
     const where = `layout ${declared.id}.${name}`;
     assert(!(name in at), `${where} is declared once`);
-    assert(offset === end, `${where} begins where the field before it ends`);
+    assert(shared ? offset >= end : offset === end, `${where} begins where the one before it ends`);
     assert(size > 0, `${where} is not empty`);
     if (type !== 'bytes' && type !== 'reserved') {
-      assert(size === widths[type], `${where} is as wide as its type`);
+      const width = widths[type];
+      assert(shared ? size % width === 0 : size === width, `${where} is as wide as its type`);
+      assert(!shared || offset % width === 0, `${where} is aligned`);
     }
     at[name] = offset;
     end = offset + size;
   }
-  assert(end === declared.sizeBytes, `layout ${declared.id} is as long as it says`);
+  assert(
+    shared ? end <= declared.sizeBytes : end === declared.sizeBytes,
+    `layout ${declared.id} is as long as it says`,
+  );
   return Object.freeze({ ...declared, at: Object.freeze(at) as Readonly<Record<Name, number>> });
 }
 

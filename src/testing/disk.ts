@@ -246,7 +246,8 @@ export class SimDevice implements BlockDevice {
   #pieces(memory: IoVector, each: (bytes: Uint8Array) => void): void {
     const bytes = this.#arenas(memory.arena);
     for (let i = 0; i < memory.count; i++) {
-      each(bytes.subarray(memory.offsets[i]!, memory.offsets[i]! + memory.lengths[i]!));
+      const from = memory.offsets[i]!;
+      each(bytes.subarray(from, from + memory.lengths[i]!));
     }
   }
 

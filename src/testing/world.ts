@@ -116,11 +116,10 @@ export class SimWorld {
 
   /** Steps through `forMs` of simulated time. */
   async run(forMs: number): Promise<void> {
-    let over = false;
-    this.after(forMs, 'run', () => {
-      over = true;
-    });
-    while (!over && (await this.step()));
+    const end = this.#now + forMs;
+    // An event at the end, so that the world's time gets there even when nothing else happens.
+    this.after(forMs, 'run', () => {});
+    while (this.#now < end && (await this.step()));
   }
 
   /** Awaits a promise while the world goes on. */

@@ -1,0 +1,60 @@
+/** tdmfctl's side of the control API: HTTP over `run/control.sock`, JSON both ways. */
+import { request } from 'node:http';
+import { createInterface } from 'node:readline';
+import { home } from '../config/home.js';
+import { fromPlainError, type PlainError, TdmfError } from '../core/errors.js';
+
+export interface Client {
+  get<T>(path: string): Promise<T>;
+  post<T>(path: string, body: unknown): Promise<T>;
+  /** Lines of JSON as they come, until the server ends or `onLine` returns false. */
+  lines(path: string, onLine: (value: unknown) => boolean): Promise<void>;
+}
+
+/** Every call rejects with TDMF_DAEMON_UNREACHABLE when nobody answers, else with tdmfd's error. */
+export function client(homeDirectory: string): Client {
+  const socketPath = home(homeDirectory).controlSocket;
+
+  function call(method: string, path: string, body?: unknown): Promise<NodeJS.ReadableStream> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request(
+        { socketPath, path, method, headers: { 'content-type': 'application/json' } },
+        (response) => {
+          if (response.statusCode === 200) return resolve(response);
+          text(response).then((content) => reject(asError(content)), reject);
+        },
+      );
+      outgoing.on('error', (cause) => {
+        reject(new TdmfError('TDMF_DAEMON_UNREACHABLE', { socket: socketPath }, { cause }));
+      });
+      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+
+  return {
+    get: async <T>(path: string) => JSON.parse(await text(await call('GET', path))) as T,
+    post: async <T>(path: string, body: unknown) =>
+      JSON.parse(await text(await call('POST', path, body))) as T,
+    async lines(path, onLine) {
+      const response = await call('GET', path);
+      for await (const line of createInterface({ input: response })) {
+        if (!onLine(JSON.parse(line))) break;
+      }
+    },
+  };
+}
+
+async function text(stream: NodeJS.ReadableStream): Promise<string> {
+  let content = '';
+  stream.setEncoding('utf8');
+  for await (const chunk of stream) content += String(chunk);
+  return content;
+}
+
+function asError(content: string): Error {
+  try {
+    return fromPlainError((JSON.parse(content) as { error: PlainError }).error);
+  } catch (cause) {
+    return new TdmfError('TDMF_INTERNAL', { what: `tdmfd answered '${content}'` }, { cause });
+  }
+}

@@ -1,0 +1,139 @@
+/** The verbs of tdmfctl: names, options and help. What a verb does is loaded when it is called. */
+import type { Command } from 'commander';
+import type { GroupOptions } from './group-options.js';
+
+type SetExitCode = (code: number) => void;
+
+const collect = (value: string, previous: string[]) => [...previous, value];
+
+export function describeVerbs(program: Command, setExitCode: SetExitCode): void {
+  const home = () => program.opts<{ home: string }>().home;
+
+  const verb = (name: string, description: string) => {
+    const command = program.command(name).description(description);
+    // Accepted behind the verb as well, where people type it.
+    command.option('--home <dir>', 'the TDMF home');
+    command.hook('preAction', (_, action) => {
+      const own = action.opts<{ home?: string }>().home;
+      if (own !== undefined) program.setOptionValue('home', own);
+    });
+    return command;
+  };
+  const groupVerb = (name: string, description: string) =>
+    verb(name, description)
+      .argument('[group...]', 'group numbers, lists or ranges')
+      .option('-g, --group <list>', 'a group, list or range (1,3-5); may be repeated', collect, [])
+      .option('-a, --all', 'all groups');
+
+  verb('init', 'create the home: BAB size and pstore (manual: tdmfinit)')
+    .option('-b, --bab <mb>', 'BAB size in MB')
+    .option('-p, --pstore <path>', 'the pstore: a file or block device')
+    .option('--port <port>', 'port of the link listener')
+    .action(async (options) => {
+      const { init } = await import('./init.js');
+      setExitCode(await init(home(), options));
+    });
+
+  const config = verb('config', 'edit and show the groups (manual: Configuration Tool)');
+  config
+    .command('add-group <group>')
+    .description('write p###.cfg, and s###.cfg on a loopback configuration')
+    .requiredOption('--primary <host>', 'the primary host')
+    .requiredOption('--secondary <host:port>', 'the secondary host and its link port')
+    .requiredOption('--journal <dir>', 'the journal directory on the secondary')
+    .option('--device <name=data:mirror>', 'a device pair; may be repeated', collect, [])
+    .option('--note <text>', 'a note', '')
+    .option('--chaining', 'the mirror is a TDMF device of another group', false)
+    .option('--cache <mode>', 'direct or writeback, for all devices of the group')
+    .action(async (group: string, options) => {
+      const { addGroup } = await import('./config.js');
+      setExitCode(await addGroup(home(), group, options));
+    });
+  config
+    .command('show')
+    .description('print the groups of this host')
+    .option('-g, --group <list>', 'a group, list or range', collect, [])
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { show } = await import('./config.js');
+      setExitCode(await show(home(), options));
+    });
+  config
+    .command('check')
+    .description('check every configuration file')
+    .action(async () => {
+      const { check } = await import('./config.js');
+      setExitCode(await check(home()));
+    });
+  config
+    .command('export-secondary')
+    .description('print s###.cfg for the secondary')
+    .option('-g, --group <list>', 'the group', collect, [])
+    .action(async (options) => {
+      const { exportSecondary } = await import('./config.js');
+      setExitCode(await exportSecondary(home(), options));
+    });
+
+  const simple: readonly (readonly [string, string])[] = [
+    ['start', 'start groups: their devices can be used (manual: tdmfstart)'],
+    ['stop', 'stop groups cleanly (manual: tdmfstop)'],
+    ['launchpmd', 'connect groups to their secondary (manual: tdmflaunchpmd)'],
+    ['killpmd', 'disconnect groups (manual: tdmfkillpmd)'],
+    ['killrefresh', 'end a running refresh (manual: tdmfkillrefresh)'],
+    ['sync', 'flush and wait until everything written is on the mirror (manual: tdmfsync)'],
+  ];
+  for (const [name, description] of simple) {
+    groupVerb(name, description).action(async (groups: string[], options: GroupOptions) => {
+      const { groupVerb: execute } = await import('./group-verb.js');
+      setExitCode(await execute(home(), name, groups, options, {}));
+    });
+  }
+  groupVerb('launchrefresh', 'copy what differs to the mirror (manual: tdmflaunchrefresh)')
+    .option('-f, --full', 'copy everything')
+    .option('-c, --checksum', 'compare everything, copy what differs')
+    .option('--wait', 'wait until it has finished')
+    .action(
+      async (
+        groups: string[],
+        options: GroupOptions & { full?: true; checksum?: true; wait?: true },
+      ) => {
+        const { launchRefresh } = await import('./launchrefresh.js');
+        setExitCode(await launchRefresh(home(), groups, options));
+      },
+    );
+
+  groupVerb('info', 'print state and counters of groups (manual: tdmfinfo)')
+    .option('--json', 'print JSON (schema tdmf.info/1)')
+    .action(async (groups: string[], options: GroupOptions & { json?: true }) => {
+      const { info } = await import('./info.js');
+      setExitCode(await info(home(), groups, options));
+    });
+  groupVerb('status', 'one line per group')
+    .option('--json', 'print JSON (schema tdmf.status/1)')
+    .action(async (groups: string[], options: GroupOptions & { json?: true }) => {
+      const { status } = await import('./status.js');
+      setExitCode(await status(home(), groups, options));
+    });
+  groupVerb('wait', 'wait until groups are normal, connected, drained or coherent')
+    .requiredOption('--for <condition>', 'normal, connected, drained or coherent')
+    .option('--timeout <seconds>', 'give up after this time (exit code 124)')
+    .action(async (groups: string[], options: GroupOptions & { for: string; timeout?: string }) => {
+      const { wait } = await import('./wait.js');
+      setExitCode(await wait(home(), groups, options));
+    });
+  verb('events', 'print events; state changes, errors, progress')
+    .option('-f, --follow', 'go on as they happen')
+    .option('--since <seq>', 'begin behind this sequence number')
+    .option('-g, --group <list>', 'a group, list or range', collect, [])
+    .option('--json', 'one JSON object a line')
+    .action(async (options) => {
+      const { events } = await import('./events.js');
+      setExitCode(await events(home(), options));
+    });
+  verb('version', 'print versions and the I/O core in use')
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { version } = await import('./version.js');
+      setExitCode(await version(home(), options));
+    });
+}

@@ -1,0 +1,38 @@
+/**
+ * `tdmf.cfg`: the settings of a host. All optional; an absent file means the defaults. Parsing is
+ * strict: an unknown or wrong setting is named with its line, never ignored.
+ */
+import { z } from 'zod';
+import { babDefaultBytes } from '../core/constants.js';
+import { parseConfig } from './parse.js';
+
+export const hostConfigSchema = z.strictObject({
+  /** BAB in MB (manual: `tdmfinit -b`). */
+  bab: z
+    .number()
+    .int()
+    .min(1)
+    .max(1024 * 1024)
+    .default(babDefaultBytes / 2 ** 20),
+  /** The link listener's port; the manual's 575 is privileged on Linux. */
+  port: z.number().int().min(1).max(65535).default(575),
+  /** The address the link listener binds to. */
+  address: z.string().default('0.0.0.0'),
+  /** TCP window in KB; 0 leaves it to the kernel. */
+  tcpWindow: z.number().int().min(0).default(0),
+  console: z
+    .strictObject({ port: z.number().int().min(0).max(65535).default(8575) })
+    .default({ port: 8575 }),
+  io: z.enum(['auto', 'uring', 'threads']).default('auto'),
+  /** Host threads for actors. */
+  hosts: z.union([z.literal('auto'), z.number().int().min(1).max(64)]).default('auto'),
+  /** The host's pstore; relative to the home. */
+  pstore: z.string().min(1).default('pstore'),
+});
+
+export type HostConfig = z.infer<typeof hostConfigSchema>;
+
+/** @throws TDMF_CONFIG_INVALID naming file, line and problem. */
+export function parseHostConfig(text: string, file: string): HostConfig {
+  return parseConfig(hostConfigSchema, text, file);
+}

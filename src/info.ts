@@ -1,0 +1,99 @@
+/**
+ * What TDMF says of itself: the structure that `status()` of the library returns, `tdmfctl info
+ * --json` prints and the console shows. One model, three faces (design.md 2.4, schema tdmf.info/1).
+ * Plain data; sizes in bytes unless named sectors (512).
+ */
+import type { MirrorState } from './actors/messages.js';
+
+export type Mode = 'PASSTHRU' | 'NORMAL' | 'TRACKING' | 'REFRESH' | 'BACKFRESH';
+export type Connection = 'CONNECTED' | 'ACCUMULATE' | 'NOT_CONNECTED';
+
+export interface TdmfInfo {
+  readonly schema: 'tdmf.info/1';
+  readonly version: string;
+  readonly bab: {
+    readonly requestedBytes: number;
+    readonly actualBytes: number;
+    readonly usedBytes: number;
+  };
+  readonly groups: readonly GroupInfo[];
+}
+
+export type GroupInfo = PrimaryInfo | SecondaryInfo;
+
+export interface PrimaryInfo {
+  readonly group: number;
+  readonly role: 'primary';
+  readonly note: string;
+  readonly started: boolean;
+  readonly mode: Mode;
+  readonly connection: Connection;
+  /** Why the connection is not there, or why the secondary refused. */
+  readonly problem: { readonly code: string; readonly message: string } | null;
+  readonly checkpoint: boolean;
+  /** The last one heard of, and how long ago when not connected. */
+  readonly mirrorState: MirrorState;
+  readonly mirrorStateAgeSeconds: number | null;
+  readonly unverified: boolean;
+  readonly primary: string;
+  readonly secondary: string;
+  readonly pstore: string;
+  readonly sync: {
+    readonly mode: 'async' | 'sync' | 'nearsync';
+    readonly depth: number;
+    readonly timeoutSeconds: number;
+  };
+  readonly bab: {
+    readonly entries: number;
+    readonly bytes: number;
+    readonly sectors: number;
+    readonly percent: number;
+  };
+  readonly lag: { readonly entries: number; readonly bytes: number; readonly seconds: number };
+  readonly refresh: RefreshInfo | null;
+  readonly rates: {
+    readonly readKbps: number;
+    readonly writeKbps: number;
+    readonly actualNetKbps: number;
+    readonly effectiveNetKbps: number;
+  };
+  readonly devices: readonly DeviceInfo[];
+}
+
+export interface RefreshInfo {
+  readonly kind: 'full' | 'smart' | 'checksum' | 'back';
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  readonly etaSeconds: number | null;
+}
+
+export interface DeviceInfo {
+  readonly name: string;
+  readonly data: string;
+  /** `host:path` */
+  readonly mirror: string;
+  readonly sizeSectors: number;
+  readonly uri: string;
+  readonly reads: number;
+  readonly sectorsRead: number;
+  readonly writes: number;
+  readonly sectorsWritten: number;
+  readonly babEntries: number;
+  readonly babSectors: number;
+  readonly dirtyBytes: number;
+}
+
+export interface SecondaryInfo {
+  readonly group: number;
+  readonly role: 'secondary';
+  readonly note: string;
+  readonly rmd: 'MIRRORING' | 'JOURNALING' | 'MIRRORING_AND_JOURNALING' | 'OFF';
+  readonly connection: Connection;
+  readonly mirrorState: MirrorState;
+  readonly primary: string;
+  readonly secondary: string;
+  readonly journal: string;
+  readonly problem: { readonly code: string; readonly message: string } | null;
+  readonly devices: readonly { readonly name: string; readonly mirror: string }[];
+}
