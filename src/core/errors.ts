@@ -67,6 +67,10 @@ export const errorTable = {
   TDMF_LINEAGE_ROLLED_BACK: row('refusal', false, 'this primary is older than its mirror', 'Use backfresh to bring the newer data home, or launchrefresh -f to overwrite it.'),
   TDMF_LINEAGE_MIRROR_BEHIND: row('refusal', false, 'the mirror lost writes that it had acknowledged', 'Run tdmfctl launchrefresh -f.'),
   TDMF_LINEAGE_SPLIT: row('refusal', false, 'both sides changed since they were last equal', 'Decide which side to keep: launchrefresh or backfresh.'),
+  TDMF_LINEAGE_NEWER: row('refusal', false, 'the mirror has changes of its own that this primary does not have', 'Use backfresh to bring them home, or launchrefresh -f to overwrite them.'),
+  TDMF_LINEAGE_OLD: row('refusal', false, 'the mirror is from an older time than this primary tracks', 'Run tdmfctl launchrefresh -f.'),
+  TDMF_LINEAGE_UNVERIFIED: row('refusal', false, 'nobody knows what the mirror holds', 'Run tdmfctl launchrefresh -f.'),
+  TDMF_LINEAGE_UNTRACKED: row('refusal', false, 'changes of this primary were not tracked since the two sides were last equal', 'Run tdmfctl launchrefresh -f.'),
   // modes
   TDMF_MODE_REFUSED: row('refusal', false, '{event} is not possible in {mode}', 'See tdmfctl help and docs/modes.md.'),
   TDMF_MODE_NOT_YET: row('refusal', false, '{what} is not built yet', 'Use launchrefresh -f.'),
