@@ -4,7 +4,7 @@
  * and nothing is sent or delivered afterwards. A peer that is silent for linkDeadMs is given up,
  * whatever the data waits for (Rule 51).
  */
-import { heartbeatMs, linkDeadMs } from '../core/constants.js';
+import { frameHeaderBytes, heartbeatMs, linkDeadMs } from '../core/constants.js';
 import { TdmfError } from '../core/errors.js';
 import { decodeAck, emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
@@ -102,7 +102,7 @@ export class PmdSession {
     payloadLength: number,
     sent: () => void,
   ): void {
-    const start = at + headerBytes;
+    const start = at + frameHeaderBytes;
     const crc = this.#context.ports.devices.digest.crc32c(bytes, start, payloadLength);
     this.#writer.dataHeader(bytes, at, kind, count, payloadLength, crc);
     this.#send(bytes.subarray(at, start + payloadLength), this.#context.guard(sent));
@@ -112,6 +112,12 @@ export class PmdSession {
   end(code: string, message: string): void {
     if (this.#ended) return;
     if (this.#writer.framesWritten > 0) this.control({ kind: 'bye', code, details: {} });
+    this.drop(code, message);
+  }
+
+  /** Ends the session after last words of the peer. */
+  drop(code: string, message: string): void {
+    if (this.#ended) return;
     // First deaf, then closed: the port may call back at once.
     this.#finish(code, message);
     this.#connection.close({ code, message });
@@ -133,8 +139,8 @@ export class PmdSession {
       if (problem === undefined) this.#handlers.ack(this.#ack);
       else this.breach(problem);
     } else if (kind === frameKinds.control) {
-      const message = decodeControl(bytes, 0, length);
-      if (typeof message === 'string') this.breach(message);
+      const { message, problem } = decodeControl(bytes, 0, length);
+      if (message === undefined) this.breach(problem);
       else this.#handlers.control(message);
     }
   }

@@ -53,12 +53,11 @@ export class Drain {
   received = 0;
   applied = 0;
   durable = 0;
-  /** Highest sequence ever sent in `sentMaxEra`, over all sessions (Rule 7b). */
-  sentMax = 0;
-  #sentMaxEra = '';
   #generation = 0;
   /** The sequence before the first of this stream. */
   #base = 0;
+  /** The last sequence that was released, or may be, when the stream began. */
+  #durableBase = 0;
   #indexOfZero = 0;
   #refusedEra = '';
   #refusedSequence = 0;
@@ -86,19 +85,15 @@ export class Drain {
     this.sent = from - 1;
     this.received = from - 1;
     this.applied = from - 1;
-    this.durable = from - 1;
-    this.#noteSent();
+    // Under the same boot the secondary goes on at what it applied, which is not all durable yet.
+    this.durable = Math.max(0, next - 1 - pending);
+    this.#durableBase = this.durable;
     return true;
   }
 
   /** Nothing is streamed any more: link lost, refresh begins, attempt aborted. */
   end(): void {
     this.era = undefined;
-  }
-
-  /** `sentMax` in `era`, for the handshake. */
-  sentMaxOf(era: string): number {
-    return this.#sentMaxEra === era ? this.sentMax : 0;
   }
 
   /**
@@ -134,7 +129,6 @@ export class Drain {
   /** The batch is on its way. */
   batchSent(): void {
     this.sent += this.batch.count;
-    this.#noteSent();
   }
 
   /** What is wrong with the positions of this acknowledgement, or undefined: they are taken over. */
@@ -143,7 +137,7 @@ export class Drain {
     // Below where the stream began: said about what was before, it means "nothing yet".
     const received = Math.max(ack.received, this.#base);
     const applied = Math.max(ack.applied, this.#base);
-    const durable = Math.max(ack.durable, this.#base);
+    const durable = Math.max(ack.durable, this.#durableBase);
     if (received > this.sent) return 'ack of an entry that was never sent';
     if (applied > received || durable > received) return 'ack of an entry that was not received';
     if (received < this.received || applied < this.applied || durable < this.durable) {
@@ -161,13 +155,5 @@ export class Drain {
     this.#refusedEra = era;
     this.#refusedSequence = sequence;
     return again;
-  }
-
-  #noteSent(): void {
-    const { era, sent } = this;
-    if (era === undefined) return;
-    if (this.#sentMaxEra !== era) this.sentMax = 0;
-    this.#sentMaxEra = era;
-    this.sentMax = Math.max(this.sentMax, sent);
   }
 }

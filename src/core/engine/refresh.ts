@@ -111,6 +111,15 @@ export class Refresh {
     return false;
   }
 
+  /** Where the walk stands: device, and byte offset in it. */
+  get walkDevice(): number {
+    return this.#device;
+  }
+
+  get walkOffset(): number {
+    return this.#block * mapBlockBytes;
+  }
+
   /** Keeps only the first `count` blocks of the last take; the walk goes on behind them. */
   keep(count: number): void {
     const { device, first } = this.taken;
@@ -159,6 +168,11 @@ export class Refresh {
     this.#leftBlocks = remaining;
     this.passOver = remaining === 0;
     return this.#convergence.passEnded(remaining, this.linkBytesPerSecond, facts);
+  }
+
+  /** The group could not go to phase b: convergence is to be found, and said, anew. */
+  reconsider(): void {
+    this.#convergence.restart();
   }
 
   /** R4: append is on and graced. F := todo, todo := ∅. */
