@@ -122,7 +122,7 @@ export class PmdRefresh {
       this.#tellLost();
       return false;
     }
-    this.#sender?.cancelProbe();
+    this.#sender?.reset();
     this.engine.freeze();
     this.#state = 'b';
     this.era = era;

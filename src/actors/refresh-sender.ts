@@ -159,16 +159,10 @@ export class RefreshSender implements CompletionSink {
     changed();
   }
 
-  /** Gives back what is being probed: the walk is about to move elsewhere (R4). */
-  cancelProbe(): void {
-    const probed = this.#probed;
-    this.#probed = undefined;
-    if (probed !== undefined) this.#giveBack(probed);
-  }
-
   /** Nothing of what was taken so far will be sent: back into `todo` with it. */
   reset(): void {
-    this.cancelProbe();
+    if (this.#probed !== undefined) this.#giveBack(this.#probed);
+    this.#probed = undefined;
     for (const zeroes of this.#frame.zeroes) this.#giveBack(zeroes);
     this.#frame.forgetZeroes();
     const queue = this.#queue;

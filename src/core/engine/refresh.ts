@@ -175,7 +175,10 @@ export class Refresh {
     this.#convergence.restart();
   }
 
-  /** R4: append is on and graced. F := todo, todo := ∅. */
+  /**
+   * R4: append is on and graced. F := todo, todo := ∅. The caller has given back what it took and did
+   * not send: sent in phase b it goes to `.i`, so it must be in F for an abort to know of it.
+   */
   freeze(): void {
     assert(this.phase === 'a', 'phase b follows phase a');
     this.#frozen = this.#devices.map(({ todo }, device) => {
