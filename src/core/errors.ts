@@ -107,6 +107,7 @@ export const errorTable = {
   TDMF_IO_URING: row('operating', false, 'io_uring is refused here ({errno})', 'Set io: threads, or allow io_uring.'),
   // runtime
   TDMF_ACTOR_GONE: row('operating', true, 'the actor {actor} has ended', 'It is restarted by itself.'),
+  TDMF_ACTOR_BUSY: row('operating', true, '{actor} has no room for another question', 'Try again; look at tdmfctl status if it lasts.'),
   TDMF_ACTOR_PARKED: row('operating', false, '{actor} failed {count} times in a minute and is parked', 'See the log; tdmfctl stop and start the group.'),
   TDMF_HOST_CRASHED: row('operating', true, 'the host thread {host} crashed', 'It is restarted by itself; report the log.'),
   TDMF_TIMED_OUT: row('operating', true, '{what} did not happen within {seconds} s', 'Look at tdmfctl status.'),
