@@ -51,7 +51,11 @@ export class JournalReader {
   }
 
   /** Checks segment header, length and checksum of a committed file; what is wrong, in words. */
-  async check(group: number, journal: CommittedJournal, file: JournalFile): Promise<string | undefined> {
+  async check(
+    group: number,
+    journal: CommittedJournal,
+    file: JournalFile,
+  ): Promise<string | undefined> {
     const { crc32c } = this.#opener.digest;
     let checksum = 0;
     for (let at = 0; at < file.length; ) {
@@ -194,4 +198,3 @@ export async function walkEntries(
     end += frame.bytes;
   }
 }
-

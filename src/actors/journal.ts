@@ -73,8 +73,13 @@ export class Journal {
     const { refreshId, era, s0, firstBlock } = attempt;
     const about = { group, segment, refreshId, era };
     const i = await JournalWriter.create(place, { ...about, kind: 'i', firstSequence: firstBlock });
-    const c = await JournalWriter.create(place, { ...about, kind: 'c', firstSequence: s0 });
-    return new Journal(place, i, c);
+    try {
+      const c = await JournalWriter.create(place, { ...about, kind: 'c', firstSequence: s0 });
+      return new Journal(place, i, c);
+    } catch (error) {
+      await i.close();
+      throw error;
+    }
   }
 
   /**
@@ -194,7 +199,7 @@ export class JournalWriter {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#queue.length = 0;
+    for (const frame of this.#queue.splice(0)) this.#place.ring.release(frame);
     if (this.#writing.length > 0) {
       await new Promise<void>((resolve) => {
         this.#closing = resolve;
@@ -226,6 +231,7 @@ export class JournalWriter {
     const frames = this.#writing;
     const total = this.#vector.totalBytes;
     this.#writing = [];
+    for (const frame of frames) ring.release(frame);
     if (this.#closed || result < total) {
       this.#closing?.();
       if (!this.#closed) events.failed(journalFailed(directory, this.path, result));
@@ -234,7 +240,6 @@ export class JournalWriter {
     this.length += total;
     this.checksum = this.#writingChecksum;
     this.appended = this.#writingLast;
-    for (const frame of frames) ring.release(frame);
     this.#kick();
     events.appended(total);
   }

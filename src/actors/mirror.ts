@@ -74,7 +74,8 @@ export class Mirror {
     this.#ring = ring;
     this.#memory = memory;
     this.#events = events;
-    this.#written = devices.map(() => false);
+    // An earlier process may have left writes in the page cache: the first flush covers them too.
+    this.#written = devices.map(() => true);
     const rounds = devices.map((device) =>
       Math.max(device.logicalBlockBytes, device.alignmentBytes),
     );
@@ -96,8 +97,9 @@ export class Mirror {
     return this.#blocks.apply;
   }
 
-  get failed(): boolean {
-    return this.#failed;
+  /** Nothing is started any more. */
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   /**

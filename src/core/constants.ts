@@ -61,6 +61,8 @@ export const reconnectMaxMs = 5_000;
 /** The secondary flushes after this many bytes, this long after a write, or when idle. */
 export const flushAfterBytes = 16 * mib;
 export const flushAfterMs = 200;
+/** Quiet for so long counts as idle (Rule 39). */
+export const flushIdleMs = 20;
 
 /** Sequence numbers are leased from the pstore in steps this large (Rule 8c). */
 export const sequenceLeaseStep = 2 ** 24;

@@ -74,6 +74,7 @@ export interface MirrorRecord {
 export const metaLayout = layout({
   id: 'journal-meta',
   sizeBytes: metaBytes,
+  // biome-ignore format: one field a line reads as a table
   fields: [
     { offset: 0, size: 4, type: 'u32', name: 'magic', meaning: '`TDMM`: 54 44 4d 4d' },
     { offset: 4, size: 4, type: 'u32', name: 'version', meaning: 'version of this layout, see the log' },
@@ -111,6 +112,7 @@ export const metaLayout = layout({
 export const journalFileLayout = layout({
   id: 'journal-file',
   sizeBytes: 32,
+  // biome-ignore format: one field a line reads as a table
   fields: [
     { offset: 0, size: 1, type: 'u8', name: 'kind', meaning: '`i` (105) or `c` (99)' },
     { offset: 1, size: 3, type: 'reserved', name: 'reserved', meaning: 'zero' },

@@ -19,6 +19,7 @@ export const positionPageBytes = 4096;
 export const positionSlotLayout = layout({
   id: 'position-slot',
   sizeBytes: 64,
+  // biome-ignore format: one field a line reads as a table
   fields: [
     { offset: 0, size: 4, type: 'u32', name: 'magic', meaning: '`TDMP`: 54 44 4d 50' },
     { offset: 4, size: 4, type: 'u32', name: 'crc', meaning: 'CRC32C of the 56 bytes after' },
@@ -32,6 +33,7 @@ export const positionSlotLayout = layout({
 export const positionPageLayout = layout({
   id: 'position-page',
   sizeBytes: positionPageBytes,
+  // biome-ignore format: one field a line reads as a table
   fields: [
     { offset: 0, size: 64, type: 'bytes', name: 'slotA', meaning: 'a `position-slot`' },
     { offset: 64, size: 448, type: 'reserved', name: 'reservedA', meaning: 'zero' },

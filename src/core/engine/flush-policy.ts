@@ -41,12 +41,15 @@ export class FlushPolicy {
     return this.#dirty;
   }
 
-  /** A stream begins: everything up to `position` is durable. */
-  begin(position: number): void {
+  /** A stream begins: everything up to `durable` is durable, up to `applied` it is written. */
+  begin(durable: number, applied: number, now: number): void {
     assert(!this.flushing, 'a flush belongs to one stream');
-    this.durable = position;
-    this.#applied = position;
+    this.durable = durable;
     this.#wanted = 0;
+    this.#bytes = 0;
+    this.#dirty = false;
+    this.#applied = applied;
+    if (applied > durable) this.wrote(0, applied, now);
   }
 
   /** `bytes` more were written, and everything up to `applied` is complete. */

@@ -28,6 +28,7 @@ export interface SegmentHeader {
 export const segmentLayout = layout({
   id: 'journal-segment',
   sizeBytes: segmentHeaderBytes,
+  // biome-ignore format: one field a line reads as a table
   fields: [
     { offset: 0, size: 4, type: 'u32', name: 'magic', meaning: '`TDMJ`: 54 44 4d 4a' },
     { offset: 4, size: 4, type: 'u32', name: 'version', meaning: 'version of this layout, see the log' },
