@@ -18,6 +18,7 @@
  *   operation until the completion. A write that fails midway reports the bytes it had done (H20).
  * - Using a handle after `close` was called is a bug of the caller (assertion).
  */
+import type { Crc32c } from '../core/checksum.js';
 import type { IoVector } from '../core/io-vector.js';
 import type { CompletionSink } from './completion.js';
 
@@ -121,8 +122,8 @@ export interface ArenaMemory {
 
 /** Checksums over arena memory; synchronous, on the calling thread. */
 export interface Digest {
-  /** CRC-32C (Castagnoli) of the range, continued from `seed` (0 to begin). */
-  crc32c(memory: Uint8Array, offset: number, length: number, seed?: number): number;
+  /** CRC-32C (Castagnoli) of the range, continued from `seed` (0 to begin). May be called unbound. */
+  readonly crc32c: Crc32c;
   /**
    * XXH3-128 of the range, written as 16 bytes (canonical, big endian) into `out`. The seed's halves
    * are unsigned 32-bit numbers, 0 when left out (Rule 17).
