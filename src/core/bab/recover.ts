@@ -21,6 +21,7 @@ import {
   descriptorsMax,
   descriptorsPerChunk,
   slotBytes,
+  slotLayout,
   slotState,
 } from './layout.js';
 import type { PayloadLog } from './payload-log.js';
@@ -36,17 +37,20 @@ export function recoverHeld(
   control.settleEra();
   // Of entries that are durable the memory may be half given back, and nobody reads them again.
   control.setCursor('released', control.cursor('durable'));
-  freeFillingSlots(control);
+  settleSlots(control);
   countHeldEntries(control, descriptors, payload);
   giveBackOrphans(pool, poolSlot, control, descriptors, payload);
 }
 
-function freeFillingSlots(control: GroupControlView): void {
+function settleSlots(control: GroupControlView): void {
   for (let slot = 0; slot < writesInFlightMax; slot++) {
-    const word = (controlLayout.at.slots + slot * slotBytes) / 4;
-    if (Atomics.load(control.i32, word) === slotState.filling) {
-      Atomics.store(control.i32, word, slotState.free);
+    const base = (controlLayout.at.slots + slot * slotBytes) / 4;
+    const state = base + slotLayout.at.state / 4;
+    if (Atomics.load(control.i32, state) === slotState.filling) {
+      Atomics.store(control.i32, state, slotState.free);
     }
+    // Promises died with the driver that made them.
+    control.i32[base + slotLayout.at.entries / 4] = 0;
   }
 }
 

@@ -63,6 +63,12 @@ export class InFlightSlots {
     this.#setState(slot, slotState.started);
   }
 
+  /** The same request goes on with its next step: STARTED → FILLING. */
+  again(slot: number): void {
+    assert(this.stateOf(slot) === slotState.started, 'a step ends before the next begins');
+    this.#setState(slot, slotState.filling);
+  }
+
   free(slot: number): void {
     assert(this.stateOf(slot) !== slotState.free, 'a slot is freed once');
     this.#setState(slot, slotState.free);

@@ -220,7 +220,8 @@ export class BabWriter {
     wallMs: number,
   ): number {
     const entry = this.#entry;
-    entry.dep = dep;
+    // A write admitted in an earlier era depends on nothing of this one.
+    entry.dep = Math.min(dep, this.control.stamped);
     entry.device = device;
     entry.arena = memory.arena;
     entry.publishedAt = wallMs;
@@ -249,7 +250,8 @@ export class BabWriter {
     wallMs: number,
   ): void {
     const entry = this.#entry;
-    entry.dep = dep;
+    // A write admitted in an earlier era depends on nothing of this one.
+    entry.dep = Math.min(dep, this.control.stamped);
     entry.device = device;
     entry.arena = 0;
     entry.memoryOffset = 0;

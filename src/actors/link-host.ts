@@ -1,0 +1,124 @@
+/**
+ * Where primaries arrive: one such actor per host thread. Main gives it accepted connections by
+ * descriptor; TLS ends here, and each authenticated session gets an RMD that lives in this thread
+ * with it. A session's failure ends that session only (I11): the primary connects again.
+ */
+import { isTdmfError, TdmfError } from '../core/errors.js';
+import type { LinkSession } from '../ports/link-server.js';
+import type { Actor, ActorContext } from './actor.js';
+import { type RmdOptions, startRmd } from './rmd.js';
+
+/** A group of which this host is the secondary, from its s###.cfg. */
+export interface SecondaryGroup {
+  readonly group: number;
+  readonly secret: string;
+  readonly loopback: boolean;
+  readonly journal: string;
+  readonly chaining: boolean;
+  readonly devices: readonly {
+    readonly name: string;
+    readonly mirror: string;
+    readonly cache?: 'direct' | 'writeback';
+  }[];
+}
+
+export interface LinkHostOptions {
+  readonly nodeId: string;
+  readonly version: string;
+  readonly home: string;
+  /** The actor on main that admits sessions (Rule 22, Rule 34). */
+  readonly supervisor: string;
+}
+
+export type LinkHostMessage = { readonly type: 'link.serve'; readonly fd: number };
+
+export type LinkHostQuestion =
+  | { readonly kind: 'link.groups'; readonly groups: readonly SecondaryGroup[] }
+  /** Ends the session and resolves when its device I/O is done. */
+  | { readonly kind: 'link.end'; readonly session: string; readonly code: 'TDMF_LINK_REPLACED' }
+  | { readonly kind: 'link.status' };
+
+export interface SessionStatus {
+  readonly session: string;
+  readonly group: number;
+  readonly peer: string;
+  readonly rmd: unknown;
+}
+
+interface Session {
+  readonly group: number;
+  readonly peer: string;
+  readonly rmd: Promise<Actor<never>>;
+  readonly ended: Promise<void>;
+}
+
+export async function startLinkHost(
+  context: ActorContext,
+  options: LinkHostOptions,
+): Promise<Actor<LinkHostMessage>> {
+  const sessions = new Map<string, Session>();
+  let groups = new Map<number, SecondaryGroup>();
+  let count = 0;
+
+  const begin = ({ group, connection }: LinkSession): void => {
+    const config = groups.get(group);
+    if (config === undefined) {
+      // Its s###.cfg went away between handshake and here.
+      const { message } = new TdmfError('TDMF_RMD_NO_GROUP', { group });
+      connection.close({ code: 'TDMF_RMD_NO_GROUP', message });
+      return;
+    }
+    const session = `${context.id}/${++count}`;
+    const rmdOptions: RmdOptions = {
+      ...config,
+      ...options,
+      session,
+      connection,
+    };
+    const own = sessionContext(context, session, group, () => void end(session));
+    const rmd = startRmd(own.context, rmdOptions);
+    const ended = rmd.then(
+      (actor) => own.failed.then(() => actor.stop()),
+      (error: unknown) => own.context.fail(error),
+    );
+    sessions.set(session, { group, peer: connection.peerAddress, rmd, ended });
+    void ended.finally(() => sessions.delete(session));
+  };
+
+  /** Stops the session's RMD; resolves when its I/O is done. */
+  const end = async (session: string): Promise<void> => {
+    const known = sessions.get(session);
+    if (known === undefined) return;
+    const actor = await known.rmd.catch(() => undefined);
+    await actor?.stop();
+    sessions.delete(session);
+  };
+
+  context.ports.links.onSession(context.guard(begin));
+  return {
+    receive(message) {
+      context.ports.links.serve(message.fd);
+    },
+    async ask(question) {
+      const asked = question as LinkHostQuestion;
+      switch (asked.kind) {
+        case 'link.groups':
+          groups = new Map(asked.groups.map((one) => [one.group, one]));
+          context.ports.links.setKeys(asked.groups);
+          return undefined;
+        case 'link.end':
+          return end(asked.session);
+        case 'link.status':
+          return Promise.all(
+            [...sessions].map(async ([session, { group, peer, rmd }]) => {
+              const actor = await rmd.catch(() => undefined);
+              return { session, group, peer, rmd: await actor?.ask?.({ kind: 'rmd.status' }) };
+            }),
+          );
+      }
+    },
+    async stop() {
+      await Promise.all([...sessions.keys()].map(end));
+    },
+  };
+}

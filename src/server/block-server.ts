@@ -1,0 +1,174 @@
+/**
+ * The block server of a host ("Softek TDMF Block Server" of the manual): opens the home, starts the
+ * host threads and the doors, and hands verbs to the groups. Lives on main; touches no data.
+ *
+ *   home lock ─ pstore ─ actor system ─┬─ primary groups ── NBD door
+ *                                      └─ secondary groups ─ link door
+ */
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { startPstore } from '../actors/pstore.js';
+import { listGroups } from '../config/files.js';
+import type { Home } from '../config/home.js';
+import type { HostConfig } from '../config/host-config.js';
+import { packageVersion } from '../config/package-version.js';
+import { ensurePstore } from '../config/pstore-file.js';
+import { TdmfError } from '../core/errors.js';
+import type { GroupInfo, TdmfInfo } from '../info.js';
+import { nodeFiles } from '../io/atomic-files.js';
+import { jsonLog } from '../io/json-log.js';
+import { lockFile } from '../io/lock-file.js';
+import { openIo } from '../io/open-io.js';
+import { systemClock } from '../io/system-clock.js';
+import { systemRandom } from '../io/system-random.js';
+import { tlsDialer } from '../io/tls-link.js';
+import type { LinkServer } from '../ports/link-server.js';
+import type { Log } from '../ports/log.js';
+import { createActorSystem } from '../runtime/pool.js';
+import type { WaitCondition } from '../tdmf.js';
+import { holds } from './conditions.js';
+import { EventLog, type EventRecord } from './event-log.js';
+import { followEvents } from './follow-events.js';
+import { openNbd } from './nbd.js';
+import { PrimaryGroups } from './primary-groups.js';
+import { SecondaryGroups } from './secondary-groups.js';
+import { SharedPool } from './shared-pool.js';
+
+export interface BlockServer {
+  readonly ioKind: string;
+  primaryGroups(): Promise<number[]>;
+  verb(verb: string, group: number, args: Readonly<Record<string, unknown>>): Promise<unknown>;
+  wait(group: number, condition: WaitCondition, signal: AbortSignal | undefined): Promise<void>;
+  info(groups: readonly number[] | 'all'): Promise<TdmfInfo>;
+  events(
+    since: number | undefined,
+    follow: boolean,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<EventRecord, void, undefined>;
+  close(): Promise<void>;
+}
+
+/** How often a condition that somebody waits for is looked at when no event says it changed. */
+const conditionPollMs = 50;
+
+export async function startBlockServer(
+  home: Home,
+  config: HostConfig,
+  log: Log = jsonLog(process.stderr),
+): Promise<BlockServer> {
+  await mkdir(home.runDirectory, { recursive: true, mode: 0o700 });
+  const unlock = lockFile(
+    home.lock,
+    () => new TdmfError('TDMF_HOME_LOCKED', { home: home.directory }),
+  );
+  const io = openIo(config.io);
+  const events = new EventLog(() => systemClock.wallNow());
+  const version = packageVersion();
+  const hosts =
+    config.hosts === 'auto' ? Math.max(2, availableParallelism()) : Math.max(2, config.hosts);
+
+  const system = await createActorSystem({
+    hosts,
+    world: { url: new URL('./host-world.js', import.meta.url).href, data: { io: io.kind } },
+    registry: new URL('./registry.js', import.meta.url).href,
+    clock: systemClock,
+    log,
+    random: systemRandom,
+    ports: { devices: io, streams: io, files: nodeFiles, dialer: tlsDialer, links: noLinks },
+    onEvent: (type, payload) => publish(type, payload),
+    onSetFailed: async (set, decision, error) => {
+      await (set.startsWith('link') ? secondary : primary).setFailed(set, decision, error);
+    },
+  });
+  const publish = (type: string, payload: Readonly<Record<string, unknown>>): void => {
+    const { seq } = events.publish(type, payload);
+    const level = /failed|crashed|parked|refused|unclean|overflow|lost/i.test(type)
+      ? 'warn'
+      : 'info';
+    log.write(level, type, { seq, ...payload });
+  };
+
+  const pstorePath = home.resolve(config.pstore);
+  if (await ensurePstore(pstorePath))
+    log.write('info', 'a new pstore was made', { pstore: pstorePath });
+  const pstore = await system.spawnLocal({
+    id: 'pstore',
+    start: startPstore,
+    options: { path: pstorePath },
+  });
+  const nodeId = await pstore.ask<string>({ kind: 'pstore.node' });
+  const pool = new SharedPool(config.bab);
+  const shared = { home, system, log, publish, nodeId, version, io };
+  const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });
+  const secondary = new SecondaryGroups({ ...shared, address: config.address, port: config.port });
+  const closeNbd = await openNbd(home, primary, system, log);
+  await secondary.start();
+  await primary.resumeAll();
+
+  const verbs: Readonly<
+    Record<string, (group: number, args: Readonly<Record<string, unknown>>) => Promise<unknown>>
+  > = {
+    start: (group) => primary.start(group),
+    stop: (group, args) => primary.stop(group, args['force'] === true),
+    launchpmd: (group) => primary.operator(group, 'launchpmd', {}),
+    killpmd: (group) => primary.operator(group, 'killpmd', {}),
+    launchrefresh: (group, args) => primary.operator(group, 'launchrefresh', args),
+    killrefresh: (group) => primary.operator(group, 'killrefresh', {}),
+    sync: (group) => primary.sync(group),
+  };
+
+  const info = async (groups: readonly number[] | 'all'): Promise<TdmfInfo> => {
+    const all: GroupInfo[] = [...(await primary.info()), ...(await secondary.info())];
+    const wanted = groups === 'all' ? all : all.filter(({ group }) => groups.includes(group));
+    for (const group of groups === 'all' ? [] : groups) {
+      if (!wanted.some((one) => one.group === group))
+        throw new TdmfError('TDMF_GROUP_UNKNOWN', { group });
+    }
+    return {
+      schema: 'tdmf.info/1',
+      version,
+      bab: pool.info(),
+      groups: wanted.toSorted((a, b) => a.group - b.group),
+    };
+  };
+
+  return {
+    ioKind: io.kind,
+    info,
+    primaryGroups: () => listGroups(home, 'p.cfg'),
+    verb: async (verb, group, args) => {
+      const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+      if (run === undefined)
+        throw new TdmfError('TDMF_USAGE', { problem: `there is no verb ${verb}` });
+      return run(group, args);
+    },
+    async wait(group, condition, signal) {
+      for (;;) {
+        const now = await primary.infoOf(group);
+        if (holds(condition, now)) return;
+        signal?.throwIfAborted();
+        await new Promise<void>((resolve) => {
+          systemClock.after(conditionPollMs, resolve);
+        });
+      }
+    },
+    events: (since, follow, signal) =>
+      followEvents(events, async () => (await info('all')).groups, since, follow, signal),
+    async close() {
+      await closeNbd();
+      await primary.stopAll();
+      await secondary.stop();
+      await system.stop();
+      await io.close();
+      unlock();
+    },
+  };
+}
+
+/** Main has no link sessions of its own: they end on host threads. */
+const noLinks: LinkServer = {
+  setKeys: () => undefined,
+  serve: () => undefined,
+  onSession: () => undefined,
+  close: () => Promise.resolve(),
+};

@@ -1,0 +1,82 @@
+/** The NBD door of the host and what it offers: the devices of started groups, by `g<group>/<device>`. */
+import type { Home } from '../config/home.js';
+import { nbdRequestMax } from '../core/constants.js';
+import type { ExportInfo } from '../core/nbd/exports.js';
+import { closeFd, dupFd } from '../io/native.js';
+import { detachByDup, openNbdDoor } from '../io/nbd-door.js';
+import { systemClock } from '../io/system-clock.js';
+import type { Log } from '../ports/log.js';
+import type { ActorSystem } from '../runtime/pool.js';
+import type { PrimaryGroups, StartedGroup } from './primary-groups.js';
+
+/** Opens the door; the returned function closes it. */
+export async function openNbd(
+  home: Home,
+  groups: PrimaryGroups,
+  system: ActorSystem,
+  log: Log,
+): Promise<() => Promise<void>> {
+  const door = await openNbdDoor(
+    {
+      socketPath: home.nbdSocket,
+      exports: {
+        list: () =>
+          [...groups.all()].flatMap(([group, started]) =>
+            started.config.devices.map((_, index) => exportOf(group, started, index)),
+          ),
+        find: (name) => {
+          const [group, started, index] = findDevice(groups, name) ?? [];
+          return group === undefined || started === undefined || index === undefined
+            ? undefined
+            : exportOf(group, started, index);
+        },
+      },
+      detach: detachByDup(dupFd),
+      clock: systemClock,
+      log,
+    },
+    (connection) => {
+      const [group, , index] = findDevice(groups, connection.exportName) ?? [];
+      const told =
+        group !== undefined &&
+        index !== undefined &&
+        system.address(`g${group}/driver`).tell({
+          type: 'driver.connection',
+          fd: connection.fd,
+          device: connection.exportName.split('/')[1],
+          structuredReplies: connection.structuredReplies,
+          baseAllocation: connection.metaContexts.includes('base:allocation'),
+          leftover: connection.leftover,
+        });
+      // The group stopped between handshake and here, or its driver is just being restarted.
+      if (!told) closeFd(connection.fd);
+    },
+  );
+  return () => door.close();
+}
+
+function findDevice(
+  groups: PrimaryGroups,
+  name: string,
+): [group: number, started: StartedGroup, index: number] | undefined {
+  const match = /^g(\d{1,3})\/([A-Za-z0-9_.-]+)$/.exec(name);
+  const group = Number(match?.[1]);
+  const started = match ? groups.started(group) : undefined;
+  const index = started?.config.devices.findIndex((device) => device.name === match?.[2]) ?? -1;
+  return started === undefined || index < 0 ? undefined : [group, started, index];
+}
+
+function exportOf(group: number, started: StartedGroup, index: number): ExportInfo {
+  return {
+    name: `g${group}/${started.config.devices[index]?.name}`,
+    sizeBytes: started.sizes[index] ?? 0,
+    readOnly: false,
+    // A flush of the local device covers the completed writes of every connection to it.
+    canMultiConn: true,
+    canTrim: true,
+    blockMin: 1,
+    blockPreferred: 4096,
+    blockMax: nbdRequestMax,
+    description: started.config.note,
+  };
+}

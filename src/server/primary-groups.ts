@@ -1,0 +1,296 @@
+/**
+ * The groups of which this host is the primary: which are started, with what shared memory, on which
+ * host threads. A started group is a supervision set `gN` of driver, PMD and group actor; its shared
+ * memory lives here, so that it outlives a crashed thread (H23).
+ */
+import { copyFile } from 'node:fs/promises';
+import type { GroupShared, SharedDevices } from '../actors/messages.js';
+import { listGroups, readGroupConfig } from '../config/files.js';
+import { type GroupConfig, isLoopback } from '../config/group-config.js';
+import type { Home } from '../config/home.js';
+import { GroupControlView } from '../core/bab/control.js';
+import { DeviceMap } from '../core/bitmap/device-map.js';
+import { TdmfError, toPlainError } from '../core/errors.js';
+import type { Decision } from '../core/supervision.js';
+import type { PrimaryInfo } from '../info.js';
+import type { DeviceOpener } from '../ports/block-device.js';
+import type { Log } from '../ports/log.js';
+import type { ActorSystem } from '../runtime/pool.js';
+import { notStarted, primaryInfo } from './primary-info.js';
+import { Rates } from './rates.js';
+import type { SharedPool } from './shared-pool.js';
+
+export interface PrimaryGroupsOptions {
+  readonly home: Home;
+  readonly system: ActorSystem;
+  readonly log: Log;
+  readonly publish: (type: string, payload: Readonly<Record<string, unknown>>) => void;
+  readonly nodeId: string;
+  readonly version: string;
+  readonly io: DeviceOpener;
+  readonly pool: SharedPool;
+  readonly pstorePath: string;
+  readonly tcpWindowKb: number;
+}
+
+export interface StartedGroup {
+  readonly config: GroupConfig;
+  readonly shared: GroupShared;
+  readonly view: GroupControlView;
+  readonly sizes: readonly number[];
+  readonly rates: Rates;
+}
+
+/** A stop drains what the link takes in this time; the rest is tracked (Rule 31). */
+const drainOnStopMs = 5_000;
+
+export class PrimaryGroups {
+  readonly #options: PrimaryGroupsOptions;
+  readonly #started = new Map<number, StartedGroup>();
+  /** One start or stop of a group at a time. */
+  readonly #turns = new Map<number, Promise<unknown>>();
+
+  constructor(options: PrimaryGroupsOptions) {
+    this.#options = options;
+  }
+
+  started(group: number): StartedGroup | undefined {
+    return this.#started.get(group);
+  }
+
+  all(): IterableIterator<[number, StartedGroup]> {
+    return this.#started.entries();
+  }
+
+  /** @throws TDMF_GROUP_STARTED, TDMF_CONFIG_*, TDMF_DEVICE_*, TDMF_BAB_SHARE */
+  start(group: number): Promise<void> {
+    return this.#inTurn(group, async () => {
+      if (this.#started.has(group)) throw new TdmfError('TDMF_GROUP_STARTED', { group });
+      const { home, pool, publish } = this.#options;
+      const config = await readGroupConfig(home, 'p.cfg', group);
+      await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
+      const sizes = await this.#sizes(config);
+      const poolSlot = pool.admit(group, (await listGroups(home, 'p.cfg')).length);
+      const control = GroupControlView.create(config.devices.length);
+      const started: StartedGroup = {
+        config,
+        sizes,
+        view: new GroupControlView(control),
+        rates: new Rates(),
+        shared: {
+          group,
+          poolSlot,
+          pool: pool.pool.header,
+          babMemories: pool.pool.memories,
+          control,
+          maps: sizes.map((bytes) => new SharedArrayBuffer(DeviceMap.bytesFor(bytes))),
+        },
+      };
+      this.#started.set(group, started);
+      try {
+        await this.#spawn(group, started, false);
+      } catch (error) {
+        await this.#end(group, started);
+        throw error;
+      }
+      publish('group.started', { group });
+    });
+  }
+
+  /** @throws TDMF_GROUP_STOPPED, TDMF_GROUP_BUSY */
+  stop(group: number, force: boolean): Promise<void> {
+    return this.#inTurn(group, async () => {
+      const started = this.#need(group);
+      const connections = await this.#options.system
+        .ask<number>(`g${group}/driver`, { kind: 'driver.connections' })
+        .catch(() => 0);
+      if (connections > 0 && !force) {
+        throw new TdmfError('TDMF_GROUP_BUSY', { group, count: connections });
+      }
+      await this.#stopCleanly(group, started, false);
+      this.#options.publish('group.stopped', { group });
+    });
+  }
+
+  /** A request of the operator to the group's mode machine. */
+  async operator(
+    group: number,
+    verb: string,
+    args: Readonly<Record<string, unknown>>,
+  ): Promise<unknown> {
+    this.#need(group);
+    return this.#options.system.ask(`g${group}/group`, { kind: 'operator', verb, args });
+  }
+
+  /** tdmfsync: local flush, then everything written so far is durable on the mirror. */
+  async sync(group: number): Promise<void> {
+    this.#need(group);
+    await this.#options.system.ask(`g${group}/group`, { kind: 'sync' });
+  }
+
+  /** Groups that ran when the home was last used run again (MD 34). */
+  async resumeAll(): Promise<void> {
+    const { system, home, log } = this.#options;
+    const known = await system.address('pstore').ask<readonly number[]>({ kind: 'pstore.started' });
+    const configured = new Set(await listGroups(home, 'p.cfg'));
+    await Promise.all(
+      known
+        .filter((group) => configured.has(group))
+        .map((group) =>
+          this.start(group).catch((error: unknown) => {
+            log.write('error', 'a group could not be started again', {
+              group,
+              error: toPlainError(error),
+            });
+            this.#options.publish('group.startFailed', { group, error: toPlainError(error) });
+          }),
+        ),
+    );
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all(
+      [...this.#started].map(([group, started]) =>
+        this.#inTurn(group, () => this.#stopCleanly(group, started, true)),
+      ),
+    );
+  }
+
+  /** The set of a group failed and has ended: start it again, or leave it parked. */
+  async setFailed(set: string, decision: Decision, error: unknown): Promise<void> {
+    const group = Number(set.slice(1));
+    const started = this.#started.get(group);
+    if (started === undefined || decision.kind === 'park') return;
+    await this.#spawn(group, started, true);
+    this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
+  }
+
+  async info(): Promise<PrimaryInfo[]> {
+    const configured = await listGroups(this.#options.home, 'p.cfg');
+    const groups = new Set([...configured, ...this.#started.keys()]);
+    const all = await Promise.all(
+      [...groups].map((group) => this.infoOf(group).catch(() => undefined)),
+    );
+    return all.filter((one) => one !== undefined);
+  }
+
+  async infoOf(group: number): Promise<PrimaryInfo> {
+    const { home, system, pool, pstorePath } = this.#options;
+    const started = this.#started.get(group);
+    if (started === undefined) {
+      return notStarted(await readGroupConfig(home, 'p.cfg', group), home, pstorePath);
+    }
+    const status = await system
+      .ask<unknown>(`g${group}/group`, { kind: 'status' })
+      .catch(() => undefined);
+    return primaryInfo(started, status, pool.pool, home, pstorePath);
+  }
+
+  async #spawn(group: number, started: StartedGroup, recovering: boolean): Promise<void> {
+    const { system, nodeId, version, tcpWindowKb } = this.#options;
+    const { config, shared } = started;
+    const set = `g${group}`;
+    const ids = {
+      groupActor: `${set}/group`,
+      driverActor: `${set}/driver`,
+      pmdActor: `${set}/pmd`,
+    };
+    const home = group % system.hosts;
+    await system.spawn({
+      id: ids.driverActor,
+      kind: 'driver',
+      set,
+      host: home,
+      options: { ...ids, shared, devices: config.devices, recovering },
+    });
+    const devices = await system.ask<SharedDevices>(ids.driverActor, { kind: 'driver.share' });
+    await system.spawn({
+      id: ids.pmdActor,
+      kind: 'pmd',
+      set,
+      host: (group + 1) % system.hosts,
+      options: {
+        ...ids,
+        group,
+        shared,
+        devices,
+        nodeId,
+        version,
+        loopback: isLoopback(config),
+        target: {
+          host: config.secondary.host,
+          port: config.secondary.port,
+          secret: config.secret,
+        },
+        deviceNames: config.devices.map(({ name }) => name),
+        tunables: { tcpWindowBytes: tcpWindowKb * 1024, ...config.tunables },
+      },
+    });
+    await system.spawn({
+      id: ids.groupActor,
+      kind: 'group',
+      set,
+      host: home,
+      options: {
+        ...ids,
+        group,
+        pstoreActor: 'pstore',
+        nodeId,
+        recovering,
+        tunables: config.tunables,
+        devices: config.devices.map(({ name }, index) => ({
+          name,
+          sizeBytes: started.sizes[index],
+        })),
+      },
+    });
+  }
+
+  /** `keepStarted`: tdmfd itself ends, and the group shall run again with the next one. */
+  async #stopCleanly(group: number, started: StartedGroup, keepStarted: boolean): Promise<void> {
+    await this.#options.system
+      .ask(`g${group}/group`, { kind: 'prepareStop', drainMs: drainOnStopMs, keepStarted })
+      .catch((error: unknown) => {
+        this.#options.log.write('error', 'a group did not stop cleanly', {
+          group,
+          error: toPlainError(error),
+        });
+      });
+    await this.#end(group, started);
+  }
+
+  async #end(group: number, started: StartedGroup): Promise<void> {
+    await this.#options.system.stopSet(`g${group}`);
+    this.#options.pool.withdraw(started.shared.poolSlot);
+    this.#started.delete(group);
+  }
+
+  #need(group: number): StartedGroup {
+    const started = this.#started.get(group);
+    if (started === undefined) throw new TdmfError('TDMF_GROUP_STOPPED', { group });
+    return started;
+  }
+
+  /** Sizes, and early, clear errors for paths that are wrong or devices that are in use. */
+  async #sizes(config: GroupConfig): Promise<number[]> {
+    return Promise.all(
+      config.devices.map(async ({ data }) => {
+        const device = await this.#options.io.open({ path: data, access: 'readwrite' });
+        const { sizeBytes } = device;
+        await device.close();
+        if (sizeBytes > 0) return sizeBytes;
+        throw new TdmfError('TDMF_DEVICE_SIZE', { path: data, actual: sizeBytes, expected: 512 });
+      }),
+    );
+  }
+
+  #inTurn<T>(group: number, run: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(group) ?? Promise.resolve();
+    const turn = before.then(run, run);
+    this.#turns.set(
+      group,
+      turn.catch(() => undefined),
+    );
+    return turn;
+  }
+}

@@ -1,0 +1,12 @@
+/** The kinds of actors that a host thread can start, by the name main uses. */
+import { startDriver } from '../actors/driver.js';
+import { startGroup } from '../actors/group.js';
+import { startLinkHost } from '../actors/link-host.js';
+import { startPmd } from '../actors/pmd.js';
+
+export const actors = {
+  driver: startDriver,
+  group: startGroup,
+  linkHost: startLinkHost,
+  pmd: startPmd,
+};

@@ -1,0 +1,222 @@
+/**
+ * The groups of which this host is the secondary: their s###.cfg files, the keys the link hosts know,
+ * and the one session each group may have. An RMD asks here before it opens anything: an earlier
+ * session of the same group is ended first, and its I/O awaited (Rule 22, Rule 34).
+ */
+import { stat } from 'node:fs/promises';
+import type { Actor } from '../actors/actor.js';
+import type { LinkHostQuestion, SecondaryGroup, SessionStatus } from '../actors/link-host.js';
+import { listGroups, readGroupConfig } from '../config/files.js';
+import { type GroupConfig, isLoopback } from '../config/group-config.js';
+import type { Home } from '../config/home.js';
+import { TdmfError, toPlainError } from '../core/errors.js';
+import type { Decision } from '../core/supervision.js';
+import type { SecondaryInfo } from '../info.js';
+import { type LinkDoor, openLinkDoor } from '../io/link-door.js';
+import { closeFd, dupFd } from '../io/native.js';
+import { systemClock } from '../io/system-clock.js';
+import type { Log } from '../ports/log.js';
+import type { ActorSystem } from '../runtime/pool.js';
+import { secondaryInfo } from './secondary-info.js';
+
+export interface SecondaryGroupsOptions {
+  readonly home: Home;
+  readonly system: ActorSystem;
+  readonly log: Log;
+  readonly publish: (type: string, payload: Readonly<Record<string, unknown>>) => void;
+  readonly nodeId: string;
+  readonly version: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Files are looked at again at most this often when connections arrive. */
+const rescanMs = 500;
+
+interface AdmittedSession {
+  readonly session: string;
+  readonly host: string;
+}
+
+export class SecondaryGroups {
+  readonly #options: SecondaryGroupsOptions;
+  readonly #configs = new Map<number, GroupConfig>();
+  readonly #sessions = new Map<number, AdmittedSession>();
+  readonly #turns = new Map<number, Promise<unknown>>();
+  #door: LinkDoor | undefined;
+  #nextHost: number;
+  #scannedAt = Number.NEGATIVE_INFINITY;
+  #signature = '';
+
+  constructor(options: SecondaryGroupsOptions) {
+    this.#options = options;
+    // The driver of group 0 is on host 0: sessions begin at the other end.
+    this.#nextHost = options.system.hosts - 1;
+  }
+
+  async start(): Promise<void> {
+    const { system, log, address, port } = this.#options;
+    await system.spawnLocal<undefined, never>({
+      id: 'supervisor',
+      start: async () => this.#actor(),
+      options: undefined,
+    });
+    await Promise.all(Array.from({ length: system.hosts }, (_, host) => this.#spawnHost(host)));
+    await this.#scan();
+    this.#door = await openLinkDoor(
+      { address, port, dupFd, clock: systemClock, log },
+      (fd) => void this.#arrived(fd),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.#door?.close();
+  }
+
+  /** The set of a link host (`linkN`) failed and has ended. */
+  async setFailed(set: string, decision: Decision): Promise<void> {
+    if (decision.kind === 'park') return;
+    await this.#spawnHost(Number(set.slice('link'.length)));
+  }
+
+  async info(): Promise<SecondaryInfo[]> {
+    await this.#scan();
+    const sessions = await this.#statuses();
+    return Promise.all(
+      [...this.#configs.values()].map((config) =>
+        secondaryInfo(
+          config,
+          sessions.find(({ group }) => group === config.group),
+          this.#options.home,
+        ),
+      ),
+    );
+  }
+
+  async #spawnHost(host: number): Promise<void> {
+    const { system, nodeId, version, home } = this.#options;
+    await system.spawn({
+      id: `link${host}`,
+      kind: 'linkHost',
+      host,
+      options: { nodeId, version, home: home.directory, supervisor: 'supervisor' },
+    });
+    await this.#tell(`link${host}`);
+  }
+
+  /** A connection goes to the next host in turn; who it is, TLS finds out there. */
+  async #arrived(fd: number): Promise<void> {
+    await this.#scan();
+    const { hosts } = this.#options.system;
+    for (let attempt = 0; attempt < hosts; attempt++) {
+      const host = this.#nextHost;
+      this.#nextHost = (host + hosts - 1) % hosts;
+      if (this.#options.system.address(`link${host}`).tell({ type: 'link.serve', fd })) return;
+    }
+    closeFd(fd);
+  }
+
+  /** Reads s###.cfg files that came, went or changed, and tells the hosts. */
+  async #scan(): Promise<void> {
+    const { home, log, publish } = this.#options;
+    const now = systemClock.now();
+    if (now - this.#scannedAt < rescanMs) return;
+    this.#scannedAt = now;
+    const groups = await listGroups(home, 's.cfg');
+    const signature = (
+      await Promise.all(
+        groups.map(async (group) => {
+          const { mtimeMs, size } = await stat(home.groupFile('s.cfg', group));
+          return `${group}:${mtimeMs}:${size}`;
+        }),
+      )
+    ).join();
+    if (signature === this.#signature) return;
+    this.#signature = signature;
+    this.#configs.clear();
+    for (const group of groups) {
+      try {
+        this.#configs.set(group, await readGroupConfig(home, 's.cfg', group));
+      } catch (error) {
+        log.write('error', 's.cfg is not usable', { group, error: toPlainError(error) });
+        publish('secondary.configInvalid', { group, error: toPlainError(error) });
+      }
+    }
+    const { hosts } = this.#options.system;
+    await Promise.all(Array.from({ length: hosts }, (_, host) => this.#tell(`link${host}`)));
+  }
+
+  async #tell(host: string): Promise<void> {
+    const groups: SecondaryGroup[] = [...this.#configs.values()].map((config) => ({
+      group: config.group,
+      secret: config.secret,
+      loopback: isLoopback(config),
+      journal: this.#options.home.resolve(config.secondary.journal),
+      chaining: config.secondary.chaining,
+      devices: config.devices.map(({ name, mirror, cache }) => ({
+        name,
+        mirror,
+        ...(cache !== undefined && { cache }),
+      })),
+    }));
+    await this.#ask(host, { kind: 'link.groups', groups }).catch((error: unknown) => {
+      this.#options.log.write('warn', 'a link host is down; it is told when it is back', {
+        host,
+        error: toPlainError(error),
+      });
+    });
+  }
+
+  async #statuses(): Promise<SessionStatus[]> {
+    const { hosts } = this.#options.system;
+    const lists = await Promise.all(
+      Array.from({ length: hosts }, (_, host) =>
+        this.#ask<SessionStatus[]>(`link${host}`, { kind: 'link.status' }).catch(() => []),
+      ),
+    );
+    return lists.flat();
+  }
+
+  #ask<Answer>(host: string, question: LinkHostQuestion): Promise<Answer> {
+    return this.#options.system.address(host).ask<Answer>(question);
+  }
+
+  #actor(): Actor<never> {
+    return {
+      receive: () => undefined,
+      ask: async (question) => {
+        const { kind, group, session } = question as {
+          kind: string;
+          group: number;
+          session: string;
+        };
+        if (kind !== 'rmd.admit') throw new TdmfError('TDMF_INTERNAL', { what: kind });
+        return this.#inTurn(group, () => this.#admit(group, session));
+      },
+      stop: () => Promise.resolve(),
+    };
+  }
+
+  async #admit(group: number, session: string): Promise<void> {
+    const earlier = this.#sessions.get(group);
+    if (earlier !== undefined && earlier.session !== session) {
+      // A host that crashed has no sessions any more, and its descriptors are closed.
+      await this.#ask(earlier.host, {
+        kind: 'link.end',
+        session: earlier.session,
+        code: 'TDMF_LINK_REPLACED',
+      }).catch(() => undefined);
+    }
+    this.#sessions.set(group, { session, host: session.split('/')[0] ?? '' });
+  }
+
+  #inTurn<T>(group: number, run: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(group) ?? Promise.resolve();
+    const turn = before.then(run, run);
+    this.#turns.set(
+      group,
+      turn.catch(() => undefined),
+    );
+    return turn;
+  }
+}
