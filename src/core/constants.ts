@@ -69,6 +69,14 @@ export const reconnectMaxMs = 5_000;
 export const flushAfterBytes = 16 * mib;
 export const flushAfterMs = 200;
 
+/** A switch of duties, or the wait for the commit mark, is undone after this (Rule 3). */
+export const switchLimitMs = 30_000;
+/** Phase b and the commit: the mirror's flush of a whole full refresh lies inside (Rule 24). */
+export const commitLimitMs = 600_000;
+/** Pause before phase a goes on after an abandoned phase b; doubles each time (Rule 43b). */
+export const refreshBackoffFirstMs = 1_000;
+export const refreshBackoffMaxMs = 60_000;
+
 /** Sequence numbers are leased from the pstore in steps this large (Rule 8c). */
 export const sequenceLeaseStep = 2 ** 24;
 export const sequenceMax = Number.MAX_SAFE_INTEGER;
@@ -80,4 +88,7 @@ assert(babShareMinBytes >= 2 * babChunkBytes, 'a share holds payload and descrip
 assert(linkWindowBytes >= 4 * framePayloadMax, 'the window keeps several frames under way');
 assert(linkHighWaterBytes <= linkWindowBytes, 'the link holds no more than the secondary takes');
 assert(linkLowWaterBytes < linkHighWaterBytes, 'a link that drained is told before it is empty');
+assert(commitLimitMs > switchLimitMs, 'a commit may take longer than a switch of duties');
+assert(switchLimitMs > linkDeadMs, 'a dead link is noticed before a switch is given up');
+assert(refreshBackoffFirstMs <= refreshBackoffMaxMs, 'the back-off grows');
 assert(linkDeadMs >= 4 * heartbeatMs, 'a lost heartbeat or two is no lost link');

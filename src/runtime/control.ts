@@ -78,6 +78,8 @@ export interface HostControl {
   acceptRing(offer: RingOffer): void;
   /** The thread of `place` died; its successor is of this generation. */
   placeDown(place: number, generation: number): void;
+  /** Throws outside every actor, as a bug there would: for tests of the recovery. */
+  crash(): void;
   /** Stops every actor, closes the world and ends the host's task. */
   stop(): Promise<void>;
 }

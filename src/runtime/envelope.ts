@@ -4,7 +4,7 @@
  * Key 0 is main's runtime itself.
  */
 import { assert } from '../core/assert.js';
-import { decodeMessage, encodeMessage } from '../core/ring/codec.js';
+import { decodeMessage, encodeMessage } from './codec.js';
 
 export const envelopeKinds = {
   tell: 0,

@@ -61,6 +61,11 @@ function control(place: Place, actors: ActorRegistry, stopped: () => void): Host
     directoryChanged: (entries) => place.directoryChanged(entries),
     acceptRing: (offer) => place.accept(offer),
     placeDown: (down, generation) => place.placeDown(down, generation),
+    crash() {
+      setImmediate(() => {
+        throw new Error('crashed on request');
+      });
+    },
     async stop() {
       await place.stopAll();
       // After the answer to this very call has been posted.

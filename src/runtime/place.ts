@@ -11,23 +11,14 @@
  */
 import type { ActorContext, Address, StartActor } from '../actors/actor.js';
 import { ActorCell, type CellPlace } from '../actors/cell.js';
-import { guardClock } from '../actors/guarded-clock.js';
-import { AssertionError, assert } from '../core/assert.js';
-import { fromPlainError, type PlainError, TdmfError, toPlainError } from '../core/errors.js';
-import type { Clock } from '../ports/clock.js';
-import type { Log } from '../ports/log.js';
-import type { Ports } from '../ports/ports.js';
-import type { Random } from '../ports/random.js';
+import { assert } from '../core/assert.js';
+import { TdmfError, toPlainError } from '../core/errors.js';
+import { actorContext, type Surroundings } from './context.js';
 import type { DirectoryEntry, RingOffer } from './control.js';
+import { deliverTo, type Report } from './delivery.js';
 import { BellKeeper } from './doorbell.js';
-import {
-  type Envelope,
-  type EnvelopeKind,
-  encodeEnvelope,
-  envelopeKinds,
-  runtimeKey,
-} from './envelope.js';
-import type { Inbound } from './inbound.js';
+import { type EnvelopeKind, encodeEnvelope, envelopeKinds, runtimeKey } from './envelope.js';
+import type { Deliver } from './inbound.js';
 import { Questions } from './questions.js';
 import { Rings } from './rings.js';
 
@@ -36,20 +27,11 @@ const messagesPerRun = 64;
 /** Rounds over the actors of a thread before its I/O gets its turn. */
 const roundsPerTurn = 8;
 
-/** An actor's word to the runtime. `place` is where the actor lives. */
-export type Report =
-  | { readonly kind: 'event'; readonly type: string; readonly payload: Record<string, unknown> }
-  | { readonly kind: 'failure'; readonly key: number; readonly error: unknown };
-
-export interface PlaceOptions {
+export interface PlaceOptions extends Surroundings {
   readonly place: number;
   readonly mainPlace: number;
   readonly bells: SharedArrayBuffer;
   readonly generations: readonly number[];
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly random: Random;
-  readonly ports: Ports | undefined;
   readonly offer: (offer: RingOffer) => void;
   readonly broken: (place: number, error: unknown) => void;
   /** Only main is given reports: its own actors' and, through the rings, everybody's. */
@@ -70,7 +52,7 @@ export class Place implements CellPlace {
   #closed = false;
   readonly #turn = (): void => this.#runTurn();
   readonly #flush = (): void => this.#runFlush();
-  readonly #deliver = (envelope: Envelope, from: Inbound): boolean => this.#receive(envelope, from);
+  readonly #deliver: Deliver;
 
   constructor(options: PlaceOptions) {
     this.#options = options;
@@ -82,6 +64,12 @@ export class Place implements CellPlace {
       offer: options.offer,
       broken: options.broken,
       written: () => this.#flushSoon(),
+    });
+    this.#deliver = deliverTo({
+      cells: this.#cells,
+      questions: this.#questions,
+      reply: (place, kind, id, body) => this.#send(place, runtimeKey, kind, id, body),
+      report: options.report,
     });
     this.#turnSoon();
   }
@@ -97,7 +85,7 @@ export class Place implements CellPlace {
     this.#cells.set(key, cell);
     this.#directory.set(id, { key, place: this.#options.place });
     try {
-      await cell.start(start as StartActor<unknown, unknown>, this.#context(cell), options);
+      await cell.start(start as StartActor<unknown, unknown>, this.#contextOf(cell), options);
     } catch (error) {
       this.#forget(cell);
       throw error;
@@ -212,23 +200,11 @@ export class Place implements CellPlace {
     });
   }
 
-  #context(cell: ActorCell): ActorContext {
-    const { clock, log, random, ports } = this.#options;
-    const guard: ActorContext['guard'] = (run) => cell.guard(run);
-    return {
-      id: cell.id,
-      clock: guardClock(clock, guard),
-      log: log.with({ actor: cell.id }),
-      random,
-      get ports(): Ports {
-        assert(ports !== undefined, 'this place was given no ports');
-        return ports;
-      },
+  #contextOf(cell: ActorCell): ActorContext {
+    return actorContext(cell, this.#options, {
       address: (id) => this.address(id, cell),
-      fail: (error) => cell.fail(error),
-      guard,
       publish: (type, payload) => this.#publish(type, payload),
-    };
+    });
   }
 
   #publish(type: string, payload: Readonly<Record<string, unknown>>): void {
@@ -289,58 +265,5 @@ export class Place implements CellPlace {
     const ready = this.#ready;
     this.#ready = new Set();
     for (const cell of ready) if (cell.run(messagesPerRun)) this.#ready.add(cell);
-  }
-
-  /** False: the mailbox is full; the ring keeps the envelope until there is room. */
-  #receive({ to, kind, id, body }: Envelope, from: Inbound): boolean {
-    switch (kind) {
-      case envelopeKinds.tell: {
-        const cell = this.#cells.get(to);
-        return cell === undefined || cell.tell(body) || !cell.alive;
-      }
-      case envelopeKinds.ask:
-        return this.#asked(to, id, body, from);
-      case envelopeKinds.answer:
-        this.#questions.answered(id, body);
-        return true;
-      case envelopeKinds.error:
-        if (body === null) this.#questions.gone(id);
-        else this.#questions.refused(id, fromPlainError(body as PlainError));
-        return true;
-      case envelopeKinds.event: {
-        const [type, payload] = body as [string, Record<string, unknown>];
-        this.#options.report({ kind: 'event', type, payload }, from.from);
-        return true;
-      }
-      case envelopeKinds.failure:
-        this.#options.report(
-          { kind: 'failure', key: id, error: fromPlainError(body as PlainError) },
-          from.from,
-        );
-        return true;
-      default:
-        throw new AssertionError(`a ring carries no envelope of kind ${kind}`);
-    }
-  }
-
-  #asked(to: number, id: number, question: unknown, from: Inbound): boolean {
-    const refuse = (error: unknown): void => {
-      if (!from.closed) this.#send(from.from, to, envelopeKinds.error, id, toPlainError(error));
-    };
-    const cell = this.#cells.get(to);
-    if (cell === undefined) {
-      // Only the asker still knows what the actor was called.
-      this.#send(from.from, to, envelopeKinds.error, id, null);
-      return true;
-    }
-    const answer = cell.ask(question);
-    if (answer === undefined) return false;
-    answer
-      .then((value) => {
-        if (!from.closed) this.#send(from.from, to, envelopeKinds.answer, id, value);
-      })
-      // Also when the answer cannot be packed or is too large: the asker must hear something.
-      .catch(refuse);
-    return true;
   }
 }

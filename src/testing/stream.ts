@@ -39,8 +39,8 @@ export class SimStream implements ByteStream {
 
   /** The lengths of all sends so far, in bytes: one entry is one system call. */
   readonly sendSizes: number[] = [];
-  /** How many pieces each receive had. */
-  readonly receivePieces: number[] = [];
+  /** The room of each receive so far: bytes, and the pieces they lie in. */
+  readonly receives: { readonly byteCount: number; readonly pieceCount: number }[] = [];
 
   constructor(clock: Clock, arenas: Arenas, options: SimStreamOptions = {}) {
     this.#clock = clock;
@@ -51,7 +51,7 @@ export class SimStream implements ByteStream {
   receive(memory: IoVector, sink: CompletionSink, tag: number): void {
     assert(this.#receive === undefined, 'at most one receive is outstanding');
     assert(memory.totalBytes > 0, 'a receive has room');
-    this.receivePieces.push(memory.count);
+    this.receives.push({ byteCount: memory.totalBytes, pieceCount: memory.count });
     this.#receive = { memory, sink, tag };
     this.#deliver();
   }

@@ -146,6 +146,6 @@ h.pwrite(b'y' * 3, 100)
 assert h.pread(3, 100) == bytearray(b'yyy')
 print('alive')
 `;
-  t.regex(await succeed('python3', ['-c', script, host.uri()]), /alive/);
+  t.regex(await succeed('/usr/bin/python3', ['-c', script, host.uri()]), /alive/);
   await sameAsMirror(host);
 });

@@ -234,6 +234,8 @@ test('fio verifies random writes of several sizes at depth', async (t) => {
     const output = await run(
       'fio',
       '--name=verify',
+      // Where it leaves its state files.
+      `--aux-path=${server.directory}`,
       '--ioengine=nbd',
       `--uri=${server.uri()}`,
       '--rw=randwrite',

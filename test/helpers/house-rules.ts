@@ -22,7 +22,6 @@ interface Row {
 export const importTable: Readonly<Record<string, Row>> = {
   'core/': { folders: ['core/'], packages: ['node:buffer'] },
   'core/wire/codec.ts': { folders: ['core/'], packages: ['msgpackr'] },
-  'core/ring/codec.ts': { folders: ['core/'], packages: ['msgpackr'] },
   'core/pstore/': { folders: ['core/'], packages: ['msgpackr'] },
   'core/meta': { folders: ['core/'], packages: ['msgpackr'] },
   'machines/': { folders: ['core/', 'machines/', 'actors/messages.ts'], packages: ['xstate'] },

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import test from 'ava';
 import { ringMemoryBytes } from '../../src/core/ring/layout.js';
@@ -64,3 +67,9 @@ for (const capacityBytes of [256, 4096, 65_536]) {
     t.is(new Bell(bells, 0).insured + new Bell(bells, 1).insured, 0);
   });
 }
+
+test('the bench of the ring runs', async (t) => {
+  const bench = fileURLToPath(new URL('../../bench/ring.bench.js', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [bench, '--quick']);
+  t.regex(stdout, /^ratio +\d/m);
+});

@@ -159,7 +159,7 @@ test.serial(
   },
 );
 
-for (const how of ['throwOutside', 'exitThread'] as const) {
+for (const how of ['throwOutside', 'exitThread', 'crashHost'] as const) {
   test.serial(
     `a host that dies (${how}) is begun again with the sets it had, main and others go on (I11)`,
     async (t) => {
@@ -169,7 +169,8 @@ for (const how of ['throwOutside', 'exitThread'] as const) {
         code: 'TDMF_HOST_CRASHED',
       });
       const decided = s.decided(1);
-      tell(s.system, 'g0/driver', { type: how });
+      if (how === 'crashHost') s.system.crashHost(0);
+      else tell(s.system, 'g0/driver', { type: how });
       await pending;
       await decided;
       t.deepEqual(
