@@ -17,6 +17,8 @@ export interface Actor<Message> {
   receive(message: Message): void;
   /** A question from elsewhere that wants an answer (control plane only). */
   ask?(question: unknown): Promise<unknown>;
+  /** Once after a `tell` of this actor returned false because of room, when there is room again. */
+  writable?(): void;
   /** Ends cleanly: resolves when the actor's I/O is done and what it owned is closed (H22). */
   stop(): Promise<void>;
 }
@@ -24,7 +26,11 @@ export interface Actor<Message> {
 export interface Address<Message> {
   /** For instance `g7/driver`; unique in the process. */
   readonly id: string;
-  /** Queues the message (msgpack-able plain data). False: no room, nothing was queued. */
+  /**
+   * Queues the message: msgpack-able plain data, which belongs to the receiver from now on. False:
+   * nothing was queued, because there is no room (`writable` follows) or no such actor. True does
+   * not say that it will be received: the actor may end first.
+   */
   tell(message: Message): boolean;
   /**
    * Asks and waits for the answer. Rejects with the actor's error (its `code` and `cause` kept), or

@@ -9,8 +9,14 @@
  * lock. A read too large for the connection's pages brings its own arena with room for its header
  * in front of the data, and goes alone: one vector is of one arena.
  */
+import { assert } from '../core/assert.js';
 import { IoVector } from '../core/io-vector.js';
-import { chunkHeaderBytes, dataChunkHeaderBytes, simpleReplyBytes } from '../core/nbd/constants.js';
+import {
+  chunkHeaderBytes,
+  dataChunkHeaderBytes,
+  extentsMax,
+  simpleReplyBytes,
+} from '../core/nbd/constants.js';
 import {
   encodeDataChunk,
   encodeErrorChunk,
@@ -42,6 +48,10 @@ export class ReplyBatch {
   readonly #options: ReplyBatchOptions;
 
   constructor(options: ReplyBatchOptions) {
+    assert(
+      options.byteCount >= chunkHeaderBytes + 4 + 8 * extentsMax,
+      'the region for headers holds the longest one',
+    );
     this.#options = options;
     this.vector = new IoVector(options.piecesMax);
   }

@@ -67,6 +67,10 @@ export const errorTable = {
   TDMF_LINEAGE_ROLLED_BACK: row('refusal', false, 'this primary is older than its mirror', 'Use backfresh to bring the newer data home, or launchrefresh -f to overwrite it.'),
   TDMF_LINEAGE_MIRROR_BEHIND: row('refusal', false, 'the mirror lost writes that it had acknowledged', 'Run tdmfctl launchrefresh -f.'),
   TDMF_LINEAGE_SPLIT: row('refusal', false, 'both sides changed since they were last equal', 'Decide which side to keep: launchrefresh or backfresh.'),
+  TDMF_LINEAGE_NEWER: row('refusal', false, 'the mirror has changes of its own that this primary does not have', 'Use backfresh to bring them home, or launchrefresh -f to overwrite them.'),
+  TDMF_LINEAGE_OLD: row('refusal', false, 'the mirror is from an older time than this primary tracks', 'Run tdmfctl launchrefresh -f.'),
+  TDMF_LINEAGE_UNVERIFIED: row('refusal', false, 'nobody knows what the mirror holds', 'Run tdmfctl launchrefresh -f.'),
+  TDMF_LINEAGE_UNTRACKED: row('refusal', false, 'changes of this primary were not tracked since the two sides were last equal', 'Run tdmfctl launchrefresh -f.'),
   // modes
   TDMF_MODE_REFUSED: row('refusal', false, '{event} is not possible in {mode}', 'See tdmfctl help and docs/modes.md.'),
   TDMF_MODE_NOT_YET: row('refusal', false, '{what} is not built yet', 'Use launchrefresh -f.'),
@@ -99,10 +103,12 @@ export const errorTable = {
   TDMF_DAEMON_UNREACHABLE: row('operating', true, 'tdmfd does not answer on {socket}', 'Start tdmfd.'),
   TDMF_DAEMON_STOPPING: row('refusal', false, 'tdmfd is stopping', 'Start it again.'),
   TDMF_PORT_BUSY: row('operating', true, 'port {port} is in use', 'Set another port in tdmf.cfg, or stop the program that holds it.'),
+  TDMF_PORT_DENIED: row('operating', false, 'cannot listen on {address} port {port} ({errno})', 'Use an address of this host; ports below 1024 need the right to bind them.'),
   TDMF_NBD_SOCKET: row('operating', true, 'the NBD socket {path} cannot be used ({why})', 'Stop the program that uses it, or use another --home.'),
   TDMF_IO_URING: row('operating', false, 'io_uring is refused here ({errno})', 'Set io: threads, or allow io_uring.'),
   // runtime
   TDMF_ACTOR_GONE: row('operating', true, 'the actor {actor} has ended', 'It is restarted by itself.'),
+  TDMF_ACTOR_BUSY: row('operating', true, '{actor} has no room for another question', 'Try again; look at tdmfctl status if it lasts.'),
   TDMF_ACTOR_PARKED: row('operating', false, '{actor} failed {count} times in a minute and is parked', 'See the log; tdmfctl stop and start the group.'),
   TDMF_HOST_CRASHED: row('operating', true, 'the host thread {host} crashed', 'It is restarted by itself; report the log.'),
   TDMF_TIMED_OUT: row('operating', true, '{what} did not happen within {seconds} s', 'Look at tdmfctl status.'),

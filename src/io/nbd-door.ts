@@ -99,16 +99,20 @@ export async function openNbdDoor(
 /** The real `detach`, over the native `dup`. */
 export function detachByDup(dupFd: (fd: number) => number): (socket: Socket) => number {
   return (socket) => {
-    // Node has no public way to the descriptor of a socket; every version since 0.x has this one.
-    const { _handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } | null };
-    const fd = _handle?.fd;
-    if (fd === undefined || fd < 0) {
-      throw new TdmfError('TDMF_INTERNAL', { what: 'an NBD socket without a descriptor' });
-    }
-    const copy = dupFd(fd);
+    const copy = dupFd(descriptorOf(socket));
     socket.destroy();
     return copy;
   };
+}
+
+/** Node has no public way to the descriptor of a socket; every version so far has this one. */
+export function descriptorOf(socket: Socket): number {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const fd = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : -1;
+  if (typeof fd !== 'number' || fd < 0) {
+    throw new TdmfError('TDMF_INTERNAL', { what: 'an NBD socket without a descriptor' });
+  }
+  return fd;
 }
 
 async function listen(server: Server, options: NbdDoorOptions): Promise<void> {
@@ -165,17 +169,7 @@ function receiveGuest(
     onConnection({ fd, exportName, structuredReplies, metaContexts, leftover });
   };
 
-  const reply = (): void => {
-    const { decision } = handshake;
-    const bytes = Buffer.concat(handshake.takeOutput());
-    if (decision === undefined) {
-      if (bytes.length > 0) socket.write(bytes);
-      if (socket.writableLength > limits.unsentBytesMax) {
-        socket.pause();
-        socket.once('drain', () => socket.resume());
-      }
-      return;
-    }
+  const finish = (decision: HandshakeDecision, bytes: Uint8Array): void => {
     // Whatever comes now is not for the handshake: it stays in the socket, or in its buffer.
     socket.removeAllListeners('data');
     socket.pause();
@@ -189,11 +183,30 @@ function receiveGuest(
     }
   };
 
-  socket.on('data', (chunk: Buffer) => {
-    handshake.receive(chunk);
-    reply();
-  });
-  reply();
+  /** Sends what is due; `more` says that the handshake stopped for that alone. */
+  const reply = (more: boolean): void => {
+    for (;;) {
+      const bytes = Buffer.concat(handshake.takeOutput());
+      if (handshake.decision !== undefined) {
+        finish(handshake.decision, bytes);
+        return;
+      }
+      if (bytes.length > 0) socket.write(bytes);
+      if (socket.writableLength > limits.unsentBytesMax) {
+        socket.pause();
+        socket.once('drain', () => {
+          socket.resume();
+          reply(handshake.advance());
+        });
+        return;
+      }
+      if (!more) return;
+      more = handshake.advance();
+    }
+  };
+
+  socket.on('data', (chunk: Buffer) => reply(handshake.receive(chunk)));
+  reply(false);
 }
 
 /** What the handshake did not use, then what the socket has read since. */

@@ -31,7 +31,7 @@ export interface MemoryDriverOptions {
 const blockBytes = 4096;
 
 export class MemoryDriver implements DriverSession {
-  /** The device. */
+  /** What the device holds; filled by writes and by `load`, which know where holes end. */
   readonly disk: Uint8Array;
   /** What was executed, oldest first: `write 4096+512 fua`. */
   readonly log: string[] = [];
@@ -66,6 +66,12 @@ export class MemoryDriver implements DriverSession {
   /** Whether every chunk came back. */
   get idle(): boolean {
     return this.#freeChunks.length === this.#chunkCount && this.waiting.length === 0;
+  }
+
+  /** Puts data on the device as if it had been written long ago. */
+  load(bytes: Uint8Array, offset = 0): void {
+    this.disk.set(bytes, offset);
+    this.#mark(offset, bytes.length, 1);
   }
 
   reserve(request: DriverRequest): boolean {

@@ -39,8 +39,8 @@ export class SimStream implements ByteStream {
 
   /** The lengths of all sends so far, in bytes: one entry is one system call. */
   readonly sendSizes: number[] = [];
-  /** How many pieces each receive had. */
-  readonly receivePieces: number[] = [];
+  /** The room of each receive so far: bytes, and the pieces they lie in. */
+  readonly receives: { readonly byteCount: number; readonly pieceCount: number }[] = [];
 
   constructor(clock: Clock, arenas: Arenas, options: SimStreamOptions = {}) {
     this.#clock = clock;
@@ -51,7 +51,7 @@ export class SimStream implements ByteStream {
   receive(memory: IoVector, sink: CompletionSink, tag: number): void {
     assert(this.#receive === undefined, 'at most one receive is outstanding');
     assert(memory.totalBytes > 0, 'a receive has room');
-    this.receivePieces.push(memory.count);
+    this.receives.push({ byteCount: memory.totalBytes, pieceCount: memory.count });
     this.#receive = { memory, sink, tag };
     this.#deliver();
   }
@@ -82,10 +82,14 @@ export class SimStream implements ByteStream {
     this.#deliver();
   }
 
-  /** The client closes its end (0), or the connection breaks (errno), behind what was written. */
+  /**
+   * Behind what was written: the client closes its end (0) but still reads, or the connection
+   * breaks (errno) and no send succeeds any more.
+   */
   clientEnds(errno = 0): void {
     this.#inputEnd = -errno;
     this.#deliver();
+    this.#take();
   }
 
   /** A client that does not read lets no further send complete. */
@@ -115,6 +119,10 @@ export class SimStream implements ByteStream {
     return all;
   }
 
+  get #broken(): boolean {
+    return this.#closed || (this.#inputEnd ?? 0) < 0;
+  }
+
   #deliver(): void {
     const pending = this.#receive;
     if (pending === undefined) return;
@@ -139,11 +147,12 @@ export class SimStream implements ByteStream {
 
   #take(): void {
     const pending = this.#send;
-    if (pending === undefined || !(this.#closed || this.#clientReads)) return;
+    const ready = this.#broken || this.#clientReads;
+    if (pending === undefined || !ready) return;
     this.#clock.after(0, () => {
       if (this.#send !== pending) return;
       this.#send = undefined;
-      if (this.#closed) {
+      if (this.#broken) {
         pending.sink.completed(pending.tag, -EPIPE);
       } else {
         this.#sent.push(this.#arenas.gather(pending.memory));

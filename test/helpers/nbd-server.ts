@@ -35,6 +35,8 @@ export interface NbdTestServerOptions {
   readonly door?: Partial<NbdDoorLimits>;
   readonly session?: Partial<SessionLimits>;
   readonly payloadBytes?: number;
+  /** Listen on this descriptor (socket activation). */
+  readonly fd?: number;
 }
 
 export async function startNbdServer(options: NbdTestServerOptions = {}): Promise<NbdTestServer> {
@@ -86,6 +88,7 @@ export async function startNbdServer(options: NbdTestServerOptions = {}): Promis
       detach: streams.detach,
       clock,
       log,
+      ...(options.fd !== undefined && { fd: options.fd }),
       ...(options.door !== undefined && { limits: options.door }),
     },
     serve,

@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import type { IoVector } from '../../src/core/io-vector.js';
+import { descriptorOf } from '../../src/io/nbd-door.js';
 import type { ByteStream, StreamOpener } from '../../src/ports/byte-stream.js';
 import type { CompletionSink } from '../../src/ports/completion.js';
 import type { Arenas } from '../../src/testing/arenas.js';
@@ -18,10 +19,10 @@ export class NetStreams implements StreamOpener {
   }
 
   readonly detach = (socket: Socket): number => {
-    const { _handle } = socket as Socket & { readonly _handle: { readonly fd: number } };
+    const fd = descriptorOf(socket);
     socket.removeAllListeners();
-    this.#detached.set(_handle.fd, socket);
-    return _handle.fd;
+    this.#detached.set(fd, socket);
+    return fd;
   };
 
   adoptStream(fd: number): ByteStream {

@@ -114,6 +114,8 @@ export const optionDataBytesMax = 8192;
 export const optionSkipBytesMax = 65536;
 /** `qemu-nbd --list` asks INFO for every export on one connection; a loop of options ends here. */
 export const optionCountMax = 4096;
+/** A handshake with this much to send answers no further option until that is taken. */
+export const optionOutputBytesMax = 65536;
 /** What every client may send unasked ("Size constraints": not a denial of service up to 2^25). */
 export const payloadBytesMax = 32 * 1024 * 1024;
 /** The payload of a refused WRITE is read and dropped up to here; beyond, the connection closes. */

@@ -20,6 +20,7 @@ import {
   optionCountMax,
   optionDataBytesMax,
   optionMagic,
+  optionOutputBytesMax,
   optionReply,
   optionSkipBytesMax,
 } from './constants.js';
@@ -51,7 +52,8 @@ export type HandshakeDecision =
 export class Handshake {
   readonly #exports: ExportCatalogue;
   readonly #input = new ByteQueue();
-  #output: Uint8Array[] = [encodeGreeting()];
+  #output: Uint8Array[] = [];
+  #outputBytes = 0;
   #decision: HandshakeDecision | undefined;
   #clientFlags: number | undefined;
   #optionCount = 0;
@@ -62,6 +64,7 @@ export class Handshake {
 
   constructor(exports: ExportCatalogue) {
     this.#exports = exports;
+    this.#send(encodeGreeting());
   }
 
   /** Set once; nothing is taken from the input behind it. */
@@ -70,15 +73,27 @@ export class Handshake {
   }
 
   /** Takes bytes of the client and goes as far as they reach. */
-  receive(bytes: Uint8Array): void {
+  receive(bytes: Uint8Array): boolean {
     this.#input.append(bytes);
-    while (this.#decision === undefined && this.#step());
+    return this.advance();
+  }
+
+  /**
+   * Goes on with what was received. True when it stopped because much is to be sent: one who asks
+   * for long lists without reading them is not answered until the output is taken (I12).
+   */
+  advance(): boolean {
+    while (this.#decision === undefined && this.#outputBytes < optionOutputBytesMax) {
+      if (!this.#step()) return false;
+    }
+    return this.#decision === undefined;
   }
 
   /** What is to be sent now, in order; in the beginning the greeting. */
   takeOutput(): Uint8Array[] {
     const output = this.#output;
     this.#output = [];
+    this.#outputBytes = 0;
     return output;
   }
 
@@ -188,7 +203,7 @@ export class Handshake {
     }
     const noZeroes = (this.#clientFlags! & handshakeFlags.noZeroes) !== 0;
     const flags = transmissionFlagsOf(info, this.#structuredReplies);
-    this.#output.push(encodeExportNameReply(info.sizeBytes, flags, noZeroes));
+    this.#send(encodeExportNameReply(info.sizeBytes, flags, noZeroes));
     this.#transmit(name!, info);
   }
 
@@ -255,7 +270,12 @@ export class Handshake {
   }
 
   #reply(code: number, type: number, data?: Uint8Array): void {
-    this.#output.push(encodeOptionReply(code, type, data));
+    this.#send(encodeOptionReply(code, type, data));
+  }
+
+  #send(bytes: Uint8Array): void {
+    this.#output.push(bytes);
+    this.#outputBytes += bytes.length;
   }
 
   #close(why: string): false {

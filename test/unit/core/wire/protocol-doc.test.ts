@@ -32,7 +32,8 @@ const body = (id: string) => table(id).slice(2).map(cells);
 
 for (const declared of [frameLayout, entryLayout, ackLayout]) {
   test(`the table ${declared.id} of docs/protocol.md equals the layout in the code`, (t) => {
-    t.deepEqual(table(declared.id), layoutTable(declared));
+    const inCode = layoutTable(declared).slice(2).map(cells);
+    t.deepEqual(body(declared.id), inCode);
   });
 }
 

@@ -1,0 +1,176 @@
+/**
+ * What a group says to its driver and its PMD, and which answer it waits for. Knows which era the
+ * entries in the BAB belong to, and what of the sequence lease the driver may use: both are told
+ * only after they are durable (Rules 8a, 8c). Decides nothing about modes.
+ */
+import { assert } from '../core/assert.js';
+import type { GroupRecord } from '../core/pstore/record.js';
+import type { ActorContext } from './actor.js';
+import type { DriverMessage, PmdMessage, PrimaryLineage } from './messages.js';
+import { Outbox } from './outbox.js';
+
+/** Questions to the neighbours; each has at most one answer that counts, the newest. */
+export type Question = 'graced' | 'markedAll' | 'marked' | 'committed' | 'dropped';
+
+export interface BabEra {
+  readonly era: string;
+  /** Number of its first entry. */
+  readonly first: number;
+}
+
+export interface Neighbours {
+  readonly driver: string;
+  readonly pmd: string;
+}
+
+export class GroupCommands {
+  readonly #driver: Outbox<DriverMessage>;
+  readonly #pmd: Outbox<PmdMessage>;
+  readonly #nodeId: string;
+  readonly #expected = new Map<Question, number>();
+  #nextToken = 1;
+  #graceToken = 0;
+  #appending = false;
+  #babEra: BabEra | undefined;
+  /** The era belongs to a phase b that the secondary has not committed. */
+  #attempt = false;
+  #lease = 0;
+  #lineage = '';
+
+  constructor(context: ActorContext, neighbours: Neighbours, nodeId: string) {
+    const { clock } = context;
+    const guarded = (run: () => void) => context.guard(run);
+    this.#driver = new Outbox(context.address<DriverMessage>(neighbours.driver), clock, guarded);
+    this.#pmd = new Outbox(context.address<PmdMessage>(neighbours.pmd), clock, guarded);
+    this.#nodeId = nodeId;
+  }
+
+  /** The era whose entries are in the BAB, or were last; undefined when there are none. */
+  get babEra(): BabEra | undefined {
+    return this.#babEra;
+  }
+
+  /** Whether this is the answer that is waited for; an older one is dropped. */
+  answers(question: Question, token: number): boolean {
+    if (this.#expected.get(question) !== token) return false;
+    this.#expected.delete(question);
+    if (question === 'dropped') this.#babEra = undefined;
+    if (question === 'committed') this.#attempt = false;
+    return true;
+  }
+
+  useEra({ era, sequence, lease }: GroupRecord, attempt: boolean): void {
+    assert(!this.#appending, 'the era changes while nothing is appended');
+    this.#babEra = { era, first: sequence + 1 };
+    this.#attempt = attempt;
+    this.#lease = lease;
+    this.#driver.tell({ type: 'driver.era', era, sequence: sequence + 1, lease });
+  }
+
+  setDuties(append: boolean, mark: boolean): void {
+    const token = this.#token('graced');
+    if (append) this.#graceToken = token;
+    this.#appending = append;
+    this.#driver.tell({ type: 'driver.duties', append, mark, token });
+  }
+
+  markAll(): void {
+    this.#driver.tell({ type: 'driver.markAll', token: this.#token('markedAll') });
+  }
+
+  takeMark(): void {
+    this.#driver.tell({ type: 'driver.mark', token: this.#token('marked') });
+  }
+
+  commit(): void {
+    const token = this.#token('committed');
+    this.#driver.tell({ type: 'driver.commit', token, graceToken: this.#graceToken });
+  }
+
+  launch(nonce: string): void {
+    this.#pmd.tell({ type: 'pmd.launch', nonce });
+  }
+
+  kill(): void {
+    this.#pmd.tell({ type: 'pmd.kill' });
+  }
+
+  drop(): void {
+    this.#pmd.tell({ type: 'pmd.drop', token: this.#token('dropped') });
+  }
+
+  refresh(refreshId: string): void {
+    this.#pmd.tell({ type: 'pmd.refresh', refreshId, kind: 'full' });
+  }
+
+  phaseB(refreshId: string): void {
+    assert(this.#babEra !== undefined && this.#attempt, 'phase b has an era of its own (R4)');
+    const { era, first: s0 } = this.#babEra;
+    this.#pmd.tell({ type: 'pmd.phaseB', refreshId, era, s0 });
+  }
+
+  mark(refreshId: string, mark: number): void {
+    this.#pmd.tell({ type: 'pmd.mark', refreshId, mark });
+  }
+
+  abort(refreshId: string, again: boolean): void {
+    if (this.#attempt) this.#babEra = undefined;
+    this.#attempt = false;
+    this.#pmd.tell({ type: 'pmd.abort', refreshId, again });
+  }
+
+  flush(): void {
+    this.#pmd.tell({ type: 'pmd.flush' });
+  }
+
+  /** A longer lease became durable; it may be used now. */
+  leaseSaved(durable: GroupRecord): void {
+    if (durable.era !== this.#babEra?.era || durable.lease <= this.#lease) return;
+    this.#lease = durable.lease;
+    this.#driver.tell({ type: 'driver.lease', lease: durable.lease });
+  }
+
+  /** Tells the PMD what a handshake may say, when that has changed: only what is durable. */
+  tellLineage(durable: GroupRecord): void {
+    const lineage = this.#lineageOf(durable);
+    const text = JSON.stringify(lineage);
+    if (text === this.#lineage) return;
+    this.#lineage = text;
+    this.#pmd.tell({ type: 'pmd.lineage', lineage });
+  }
+
+  /** There is room in a mailbox again. */
+  writable(): void {
+    this.#driver.flush();
+    this.#pmd.flush();
+  }
+
+  close(): void {
+    this.#driver.close();
+    this.#pmd.close();
+  }
+
+  /** The era is that of the entries in the BAB as long as there may be any: they are drained. */
+  #lineageOf(durable: GroupRecord): PrimaryLineage {
+    const bab = this.#babEra;
+    return {
+      nodeId: this.#nodeId,
+      era: bab?.era ?? durable.era,
+      s0: bab?.first ?? durable.sequence + 1,
+      lease: bab === undefined ? durable.lease : this.#lease,
+      base: durable.base,
+      chain: durable.chain,
+      history: durable.history,
+      map: durable.map,
+      dirty: durable.mapAll || durable.mode === 'tracking',
+      appending: this.#appending,
+      refreshId: durable.refresh?.id,
+    };
+  }
+
+  #token(question: Question): number {
+    const token = this.#nextToken++;
+    this.#expected.set(question, token);
+    return token;
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * What a group tells the operator: every event and its payload, plain data, published through
+ * `ActorContext.publish`. Each one also has `group`, `at` and `sequence` (EventStamp). Part of
+ * TdmfEvents (src/events.ts). Names: noun.verb in the past tense; no field is called `kind`, `type`,
+ * `seq` or `ts`, which belong to the event log's own line.
+ */
+import type { GroupCause } from '../machines/group-mode.js';
+import type { Connection } from '../machines/refusals.js';
+import type { MirrorState, Position, RefreshKind } from './messages.js';
+
+/** The manual's words, as `info` prints them. */
+export type ModeWord = 'PASSTHRU' | 'NORMAL' | 'TRACKING' | 'REFRESH' | 'BACKFRESH';
+
+export interface EventStamp {
+  readonly group: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** Counts the events of this group since it was started, from 1. */
+  readonly sequence: number;
+}
+
+export interface GroupEventPayloads {
+  /** The new mode is durable (I6). */
+  'mode.changed': { readonly from: ModeWord; readonly to: ModeWord; readonly cause: GroupCause };
+  'link.changed': {
+    readonly from: Connection;
+    readonly to: Connection;
+    readonly peer: string | undefined;
+    /** Why the connection is not there. */
+    readonly code: string | undefined;
+    readonly message: string | undefined;
+  };
+  'mirror.stateChanged': { readonly from: MirrorState; readonly to: MirrorState };
+  'refresh.started': { readonly refreshId: string; readonly refresh: RefreshKind };
+  'refresh.progressed': {
+    readonly refreshId: string;
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+  };
+  /** The mirror was equal at this position. */
+  'refresh.finished': {
+    readonly refreshId: string;
+    readonly position: Position | undefined;
+    readonly seconds: number;
+  };
+  'refresh.failed': { readonly refreshId: string | undefined; readonly code: string };
+  'refresh.killed': { readonly refreshId: string | undefined };
+  /** An attempt of phase b was given up (R9); the refresh goes on after `retryInMs`. */
+  'refresh.aborted': {
+    readonly refreshId: string;
+    readonly cause: GroupCause;
+    readonly attempt: number;
+    readonly retryInMs: number;
+  };
+  /** Rule 43b: writes come faster than the link takes them. */
+  'refresh.notConverging': {
+    readonly refreshId: string;
+    readonly writeBytesPerSecond: number;
+    readonly linkBytesPerSecond: number;
+  };
+  /** T2: the last write that went into the BAB; later ones are tracked. */
+  'bab.overflowed': { readonly position: Position };
+  /** Not stopped cleanly: PASSTHRU until the operator gives launchrefresh -f. */
+  'group.uncleanStart': { readonly was: ModeWord; readonly code: string; readonly remedy: string };
+  /** Rule 33: local devices changed while the group was stopped. */
+  'group.unverified': { readonly changes: readonly string[] };
+  'device.failed': {
+    readonly device: string;
+    readonly operation: string;
+    readonly errno: number;
+  };
+  /** Once per series of failures; state goes on in memory and is tried again. */
+  'pstore.failed': { readonly code: string; readonly message: string };
+}
+
+export type GroupEvents = {
+  readonly [Name in keyof GroupEventPayloads]: GroupEventPayloads[Name] & EventStamp;
+};

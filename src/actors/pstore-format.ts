@@ -1,0 +1,125 @@
+/**
+ * Makes and enlarges a pstore (`tdmfctl init`). The superblock comes last and its copies one after
+ * the other, each durable before the next: a crash in between leaves no pstore, or the old one.
+ * Nothing of an older pstore on the same device survives a format (Rule 54c: no lineage).
+ */
+import type { Crc32c } from '../core/checksum.js';
+import { zeroStepBytes } from '../core/constants.js';
+import { TdmfError } from '../core/errors.js';
+import { firstSlotAt, pstoreBytes, pstorePageBytes, slotsMax } from '../core/pstore/layout.js';
+import {
+  type ChosenSuperblock,
+  chooseSuperblock,
+  decodeSuperblock,
+  encodeSuperblock,
+  hexOfBytes,
+  type Superblock,
+} from '../core/pstore/superblock.js';
+import type { BlockDevice, DeviceOpener, Digest } from '../ports/block-device.js';
+import type { Clock } from '../ports/clock.js';
+import type { Random } from '../ports/random.js';
+import { DeviceCalls } from './device-calls.js';
+
+export interface PstorePlace {
+  readonly device: BlockDevice;
+  readonly opener: DeviceOpener;
+}
+
+export interface FormatOptions extends PstorePlace {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Groups it has room for; a file grows to the size that needs. */
+  readonly slots: number;
+}
+
+/** @throws TDMF_USAGE, TDMF_DEVICE_SIZE, TDMF_PSTORE_FAILED */
+export async function formatPstore(options: FormatOptions): Promise<Superblock> {
+  const { slots, random, clock } = options;
+  checkSlots(slots);
+  const calls = new DeviceCalls(options.device, options.opener);
+  const nodeId = new Uint8Array(16);
+  const superblock: Superblock = {
+    nodeId: hexOfBytes(random.fill(nodeId)),
+    slots,
+    sequence: 1,
+    createdAt: clock.wallNow(),
+  };
+  await zeroDurably(calls, 0, firstSlotAt);
+  await zeroDurably(calls, firstSlotAt, pstoreBytes(slots));
+  await writeSuperblock(calls, superblock, checksumOf(options.opener.digest));
+  return superblock;
+}
+
+/**
+ * Makes room for more groups; never for fewer, since a slot may be in use.
+ * @throws TDMF_USAGE, TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_FAILED
+ */
+export async function resizePstore(place: PstorePlace, slots: number): Promise<Superblock> {
+  checkSlots(slots);
+  const calls = new DeviceCalls(place.device, place.opener);
+  const crc32c = checksumOf(place.opener.digest);
+  const before = await readSuperblock(calls, crc32c);
+  if (slots <= before.slots) return before;
+  await zeroDurably(calls, pstoreBytes(before.slots), pstoreBytes(slots));
+  const superblock = { ...before, slots, sequence: before.sequence + 1 };
+  await writeSuperblock(calls, superblock, crc32c);
+  return superblock;
+}
+
+export async function readSuperblock(calls: DeviceCalls, crc32c: Crc32c): Promise<Superblock> {
+  const { path } = calls.device;
+  const bytes = await calls.read(0, firstSlotAt);
+  if (typeof bytes === 'number') throw pstoreFailed(path, bytes);
+  if (bytes.length < firstSlotAt) {
+    throw new TdmfError('TDMF_PSTORE_DAMAGED', { path, what: 'it is shorter than its superblock' });
+  }
+  const chosen: ChosenSuperblock = chooseSuperblock(
+    decodeSuperblock(bytes.subarray(0, pstorePageBytes), crc32c),
+    decodeSuperblock(bytes.subarray(pstorePageBytes), crc32c),
+  );
+  if (chosen.problem === undefined) return chosen.superblock;
+  if (chosen.problem === 'newer') {
+    throw new TdmfError('TDMF_PSTORE_VERSION', { path, version: chosen.version });
+  }
+  const what =
+    chosen.problem === 'foreign' ? 'it is no pstore' : 'no copy of the superblock is whole';
+  throw new TdmfError('TDMF_PSTORE_DAMAGED', { path, what });
+}
+
+/** The port's checksum as the function that core/pstore asks for. */
+export function checksumOf(digest: Digest): Crc32c {
+  return (bytes, offset, length, seed) => digest.crc32c(bytes, offset, length, seed);
+}
+
+export function pstoreFailed(path: string, result: number): TdmfError {
+  return new TdmfError('TDMF_PSTORE_FAILED', { path, errno: -result });
+}
+
+function checkSlots(slots: number): void {
+  if (Number.isSafeInteger(slots) && slots >= 1 && slots <= slotsMax) return;
+  throw new TdmfError('TDMF_USAGE', { problem: `a pstore holds 1 to ${slotsMax} groups` });
+}
+
+async function writeSuperblock(
+  calls: DeviceCalls,
+  superblock: Superblock,
+  crc32c: Crc32c,
+): Promise<void> {
+  const page = encodeSuperblock(superblock, crc32c);
+  for (const offset of [0, pstorePageBytes]) {
+    await mustSucceed(calls, calls.write(page, offset));
+    await mustSucceed(calls, calls.flush());
+  }
+}
+
+async function zeroDurably(calls: DeviceCalls, from: number, to: number): Promise<void> {
+  for (let offset = from; offset < to; offset += zeroStepBytes) {
+    await mustSucceed(calls, calls.zero(offset, Math.min(zeroStepBytes, to - offset)));
+  }
+  await mustSucceed(calls, calls.flush());
+}
+
+async function mustSucceed(calls: DeviceCalls, result: Promise<number>): Promise<void> {
+  const outcome = await result;
+  if (outcome < 0) throw pstoreFailed(calls.device.path, outcome);
+}

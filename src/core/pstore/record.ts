@@ -1,0 +1,133 @@
+/**
+ * The record of a primary group: everything about it that must survive a crash (I6), and how it may
+ * change. Plain data; a change gives a new record. Lineage follows correctness.md 6: an era ends
+ * whenever writes were not appended (Rule 8a), and `base` moves only by a commit of the mirror.
+ */
+import { sequenceLeaseStep } from '../constants.js';
+
+export const groupModes = ['passthru', 'normal', 'tracking', 'refresh', 'backfresh'] as const;
+/** The manual's modes. What `info` prints in capitals. */
+export type GroupMode = (typeof groupModes)[number];
+
+/** Whether the map knows of every change since `base`: yes, perhaps, no (Rules 10c, 28a, 33). */
+export const mapContinuities = ['continuous', 'unproven', 'broken'] as const;
+export type MapContinuity = (typeof mapContinuities)[number];
+
+/** Eras kept in `chain`, and in `history` (correctness.md 6). */
+export const erasKeptMax = 16;
+
+/** The `sequence`-th write of era `era`. */
+export interface RecordPosition {
+  readonly era: string;
+  readonly sequence: number;
+}
+
+/** What a device looked like when the group stopped (Rule 33). */
+export interface DeviceStamp {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Of a regular file; 0 for a block device, which does not say. */
+  readonly mtimeMs: number;
+}
+
+export interface RecordedRefresh {
+  readonly id: string;
+  readonly kind: 'full';
+}
+
+export type TunableValue = string | number | boolean;
+
+export interface GroupRecord {
+  readonly group: number;
+  readonly mode: GroupMode;
+  /** The last thing a clean stop writes; gone before the first write of the next start. */
+  readonly clean: boolean;
+  /** Whether a PMD shall run: a restart launches it again (MD 34). */
+  readonly pmdLaunched: boolean;
+  readonly era: string;
+  /** Last stamped write of `era`; exact after a clean stop. */
+  readonly sequence: number;
+  /** No write of `era` has a higher number (Rule 8c). */
+  readonly lease: number;
+  /** The secondary had everything of `era` up to here durable (Rule 26). */
+  readonly released: number;
+  /** The last point known equal to the mirror; undefined: never refreshed. */
+  readonly base: RecordPosition | undefined;
+  /** Eras since `base`, oldest first, without the present one. */
+  readonly chain: readonly string[];
+  /** Older eras, oldest first. */
+  readonly history: readonly string[];
+  readonly map: MapContinuity;
+  /** Every block may differ. The coarse map of this version: all or nothing. */
+  readonly mapAll: boolean;
+  readonly refresh: RecordedRefresh | undefined;
+  /** The operator must be told that nobody has proven the mirror equal. */
+  readonly unverified: boolean;
+  readonly tunables: Readonly<Record<string, TunableValue>>;
+  readonly devices: readonly DeviceStamp[];
+}
+
+/** A group that was never started: PASSTHRU, and its map knows nothing (Rule 10c). */
+export function firstRecord(
+  group: number,
+  era: string,
+  devices: readonly DeviceStamp[],
+  tunables: Readonly<Record<string, TunableValue>>,
+): GroupRecord {
+  return {
+    group,
+    mode: 'passthru',
+    clean: false,
+    pmdLaunched: false,
+    era,
+    sequence: 0,
+    lease: sequenceLeaseStep,
+    released: 0,
+    base: undefined,
+    chain: [],
+    history: [],
+    map: 'broken',
+    mapAll: true,
+    refresh: undefined,
+    unverified: false,
+    tunables,
+    devices,
+  };
+}
+
+/** Numbers begin at 1 in every era, under a lease of its own. */
+export function withNewEra(record: GroupRecord, era: string): GroupRecord {
+  const { base } = record;
+  const known = base?.era === record.era;
+  const chain = base === undefined || known ? record.chain : [...record.chain, record.era];
+  const older = chain.slice(0, Math.max(0, chain.length - erasKeptMax));
+  const history = base === undefined ? [record.era] : older;
+  return {
+    ...record,
+    era,
+    sequence: 0,
+    lease: sequenceLeaseStep,
+    released: 0,
+    chain: chain.slice(-erasKeptMax),
+    history: [...record.history, ...history].slice(-erasKeptMax),
+  };
+}
+
+/** The mirror committed: it is equal to the local devices at `base` (R8). */
+export function withCommit(record: GroupRecord, base: RecordPosition): GroupRecord {
+  const before = record.base === undefined ? [] : [record.base.era];
+  const history = [...record.history, ...before, ...record.chain];
+  return {
+    ...record,
+    base,
+    chain: [],
+    history: history.filter((era) => era !== base.era).slice(-erasKeptMax),
+    map: 'continuous',
+    unverified: false,
+  };
+}
+
+/** The next step of the lease, above `sequence`. */
+export function withLease(record: GroupRecord, sequence: number): GroupRecord {
+  return { ...record, lease: Math.max(record.lease, sequence + sequenceLeaseStep) };
+}
