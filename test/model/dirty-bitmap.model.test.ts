@@ -50,7 +50,10 @@ test('the bitmap equals a set of bits, whatever is done to it', (t) => {
         t.is(bitmap.count, model.size);
         const found: number[] = [];
         for (let bit = bitmap.nextSet(0); bit >= 0; bit = bitmap.nextSet(bit + 1)) found.push(bit);
-        t.deepEqual(found, [...model].toSorted((a, b) => a - b));
+        t.deepEqual(
+          found,
+          [...model].toSorted((a, b) => a - b),
+        );
         t.is(bitmap.has(first), model.has(first));
       }
     }),
