@@ -45,6 +45,8 @@ export interface BlockServer {
     follow: boolean,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<EventRecord, void, undefined>;
+  /** Fault injection, for tests: ends a host thread as a native failure would. */
+  crashHost(host: number): void;
   close(): Promise<void>;
 }
 
@@ -154,6 +156,7 @@ export async function startBlockServer(
     },
     events: (since, follow, signal) =>
       followEvents(events, async () => (await info('all')).groups, since, follow, signal),
+    crashHost: (host) => system.crashHost(host),
     async close() {
       await closeNbd();
       await primary.stopAll();
