@@ -3,9 +3,9 @@ import test from 'ava';
 import type { ContractCase } from '../../src/testing/contracts/case.js';
 
 export function runContract(subject: string, cases: readonly ContractCase[]): void {
-  for (const { title, run } of cases) {
-    test(`${subject}: ${title}`, async (t) => {
-      await t.notThrowsAsync(run);
+  for (const promise of cases) {
+    test(`${subject}: ${promise.title}`, async (t) => {
+      await t.notThrowsAsync(() => promise.run());
     });
   }
 }
