@@ -72,6 +72,20 @@ for (const kind of ['uring', 'threads'] as const) {
   );
 
   test.serial(
+    `${kind}: a sink that throws is an uncaught exception and stops no other`,
+    async (t) => {
+      const scratch = await makeScratch();
+      const worker = new Worker(new URL('./workers/throwing-sink.js', import.meta.url), {
+        workerData: { kind, path: scratch.path('file') },
+      });
+      const [message] = (await once(worker, 'message')) as [unknown];
+      t.deepEqual(message, { completed: 8, uncaught: ['a bug in a sink'] });
+      await worker.terminate();
+      await scratch.remove();
+    },
+  );
+
+  test.serial(
     `${kind}: a worker terminated while it opens a device leaves nothing behind`,
     async (t) => {
       const scratch = await makeScratch();
