@@ -11,12 +11,7 @@
  * (core/lineage), never by a position alone (H8).
  */
 import type { BabReader } from '../core/bab/reader.js';
-import {
-  babEntryPayloadMax,
-  frameEntriesMax,
-  heartbeatMs,
-  wireEntryBytes,
-} from '../core/constants.js';
+import { babEntryPayloadMax, heartbeatMs } from '../core/constants.js';
 import { FrameBuffers } from '../core/engine/frame-buffers.js';
 import { primarySide } from '../core/engine/handshake.js';
 import { Window } from '../core/engine/window.js';
@@ -28,7 +23,7 @@ import type { ActorContext } from './actor.js';
 import { EntrySender } from './entry-sender.js';
 import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
-import type { PmdOptions } from './pmd-options.js';
+import { type ChunkTunables, chunkTunables, type PmdOptions } from './pmd-options.js';
 import type { PmdRefresh } from './pmd-refresh.js';
 import type { PmdSession } from './pmd-session.js';
 
@@ -37,6 +32,7 @@ export class PmdTalk implements LinkOwner {
   readonly entries: EntrySender;
   lineage: PrimaryLineage | undefined;
   launch = '';
+  tunables: ChunkTunables;
   /** The refresh that is carried out now, if any. */
   run: PmdRefresh | undefined;
   readonly #context: ActorContext;
@@ -60,17 +56,12 @@ export class PmdTalk implements LinkOwner {
     this.#options = options;
     this.#reader = reader;
     this.#tell = tell;
-    const entryBytes = Math.max(this.chunkBytes, babEntryPayloadMax);
-    const buffers = new FrameBuffers(entryBytes + frameEntriesMax * wireEntryBytes);
-    this.entries = new EntrySender(reader, buffers);
+    this.tunables = chunkTunables(options.tunables);
+    this.entries = new EntrySender(reader, new FrameBuffers());
     const { host, port, secret } = options.target;
     const key = Uint8Array.from(atob(secret), (char) => char.charCodeAt(0));
     const { tcpWindowBytes } = options.tunables;
     this.link = new PmdLink(context, { host, port, key, tcpWindowBytes }, this, tell);
-  }
-
-  get chunkBytes(): number {
-    return this.#options.tunables.chunkSizeKb * 1024;
   }
 
   async stop(): Promise<void> {
@@ -96,7 +87,7 @@ export class PmdTalk implements LinkOwner {
   }
 
   opened(session: PmdSession): void {
-    const { nodeId, loopback, version, deviceList } = this.#options;
+    const { nodeId, loopback, version, deviceNames, devices } = this.#options;
     const side = this.#side(this.run?.refreshId ?? this.lineage?.refreshId);
     const { era, s0, stamped, released, sentMax, lease, refreshId } = side;
     session.control({
@@ -109,7 +100,11 @@ export class PmdTalk implements LinkOwner {
       loopback,
       launch: this.launch,
       heartbeatMs,
-      devices: deviceList,
+      devices: devices.map(({ sizeBytes, logicalBlockBytes }, index) => ({
+        name: deviceNames[index]!,
+        sizeBytes,
+        blockBytes: logicalBlockBytes,
+      })),
       era,
       s0,
       stamped,
@@ -224,14 +219,14 @@ export class PmdTalk implements LinkOwner {
   #sendFrame(session: PmdSession, window: Window): boolean {
     const sent = () => this.schedule();
     return (
-      this.entries.send(session, window, this.chunkBytes, sent) ||
+      this.entries.send(session, window, this.tunables.chunkBytes, sent) ||
       this.run?.send(window, sent) === true
     );
   }
 
   /** CHUNKDELAY: a pause after every chunk. */
   #pause(): void {
-    const { chunkDelayMs } = this.#options.tunables;
+    const { chunkDelayMs } = this.tunables;
     if (chunkDelayMs <= 0) return;
     const over = this.#context.guard(() => {
       this.#delay = undefined;
