@@ -4,6 +4,7 @@
  * told. The network delays, holds a bounded number of bytes, and is cut at any byte.
  */
 import { crc32c } from '../../src/core/checksum.js';
+import { heartbeatMs } from '../../src/core/constants.js';
 import { TdmfError, type TdmfErrorCode } from '../../src/core/errors.js';
 import { emptyAck } from '../../src/core/wire/ack.js';
 import { decodeControl } from '../../src/core/wire/codec.js';
@@ -125,6 +126,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
     const nonce = sessionNonce(this.sessionSecret, 'primary');
     this.#splitter = new FrameSplitter(this, { sender: 'primary', nonce, crc32c });
     this.#writer = new FrameWriter(sessionNonce(this.sessionSecret, 'secondary'), crc32c);
+    this.#beat();
   }
 
   send(bytes: Uint8Array, sent?: () => void): boolean {
@@ -135,7 +137,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
     this.#queue.push({ bytes, sent });
     this.#queuedBytes += bytes.length;
     if (this.#queue.length === 1) this.#deliverSoon();
-    this.#full = this.#queuedBytes > highWaterBytes;
+    if (this.#queuedBytes > highWaterBytes) this.#full = true;
     return !this.#full;
   }
 
@@ -337,6 +339,14 @@ export class ScriptedSession implements LinkConnection, FrameSink {
     this.phase = 'stream';
     const { refreshId, era } = attempt;
     this.say({ kind: 'committed', refreshId, era, mark: mark.mark });
+  }
+
+  #beat(): void {
+    this.#secondary.world.after(heartbeatMs, 'heartbeat', () => {
+      if (!this.#open) return;
+      if (this.phase !== 'hello') this.#toPrimary(this.#writer.heartbeat());
+      this.#beat();
+    });
   }
 
   #toPrimary(bytes: Uint8Array): void {
