@@ -10,12 +10,15 @@
  * Where the stream goes on after a break is decided by the lineage table with what both sides know
  * (core/lineage), never by a position alone (H8).
  */
+
+import { assert } from '../core/assert.js';
 import type { BabReader } from '../core/bab/reader.js';
 import { babEntryPayloadMax, heartbeatMs } from '../core/constants.js';
 import { FrameBuffers } from '../core/engine/frame-buffers.js';
 import { primarySide } from '../core/engine/handshake.js';
 import { Window } from '../core/engine/window.js';
 import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
+import { decodeSecret } from '../core/psk.js';
 import { protocolVersion } from '../core/wire/frame.js';
 import type { Ack, ControlMessage, Welcome } from '../core/wire/messages.js';
 import type { TimerHandle } from '../ports/clock.js';
@@ -59,7 +62,8 @@ export class PmdTalk implements LinkOwner {
     this.tunables = chunkTunables(options.tunables);
     this.entries = new EntrySender(reader, new FrameBuffers());
     const { host, port, secret } = options.target;
-    const key = Uint8Array.from(atob(secret), (char) => char.charCodeAt(0));
+    const key = decodeSecret(secret);
+    assert(key !== undefined, 'a group file with this key was read');
     const { tcpWindowBytes } = options.tunables;
     this.link = new PmdLink(context, { host, port, key, tcpWindowBytes }, this, tell);
   }

@@ -18,6 +18,7 @@ import { DeviceMap } from '../../src/core/bitmap/device-map.js';
 import { babChunkBytes, mapBlockBytes } from '../../src/core/constants.js';
 import { IoVector } from '../../src/core/io-vector.js';
 import type { BlockDevice } from '../../src/ports/block-device.js';
+import type { LinkDialer } from '../../src/ports/link.js';
 import type { Ports } from '../../src/ports/ports.js';
 import { SimActors } from '../../src/testing/actors.js';
 import type { SimDisk } from '../../src/testing/disk.js';
@@ -33,6 +34,8 @@ export interface BenchOptions {
   readonly blocks?: readonly number[];
   readonly chunks?: number;
   readonly tunables?: Readonly<Record<string, number>>;
+  /** Another network than the one to the scripted secondary. */
+  readonly dialer?: (world: SimWorld) => LinkDialer;
 }
 
 export class PmdBench {
@@ -97,7 +100,11 @@ export class PmdBench {
     this.secondary.position = { era: eraOf(1), sequence: 0 };
     this.secondary.durable = this.secondary.position;
     this.secondary.mirrors = this.disks.map((disk) => disk.live.slice());
-    const ports = { devices: this.process, files: this.process.files, dialer: this.secondary };
+    const ports = {
+      devices: this.process,
+      files: this.process.files,
+      dialer: options.dialer?.(this.world) ?? this.secondary,
+    };
     this.#actors = new SimActors({
       name: 'a',
       world: this.world,
