@@ -78,7 +78,7 @@ export type PmdMessage =
    */
   | { type: 'pmd.devices'; devices: SharedDevices }
   /** CHUNKSIZE or CHUNKDELAY was set (tdmfset). */
-  | { type: 'pmd.tunables'; tunables: Readonly<Record<string, string | number | boolean>> };
+  | { type: 'pmd.tunables'; chunkSizeKb: number; chunkDelayMs: number };
 
 export type GroupMessage =
   | { type: 'driver.overflowed'; sequence: number }

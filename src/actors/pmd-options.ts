@@ -1,5 +1,4 @@
-/** What a PMD is started with, and the tunables it knows (CHUNKSIZE in KB, CHUNKDELAY in ms). */
-import { chunkSizeDefaultKb } from '../core/constants.js';
+/** What a PMD is started with. Sizes and names stand while the driver, and its devices, are away. */
 import type { GroupShared, SharedDevices } from './messages.js';
 
 export interface PmdOptions {
@@ -7,26 +6,30 @@ export interface PmdOptions {
   readonly group: number;
   /** `secret` is the group's key, base64. */
   readonly target: { readonly host: string; readonly port: number; readonly secret: string };
-  /** Handles from the driver, for refresh reads, in the order of the group. */
+  /** In the order of the group. */
+  readonly deviceList: readonly PmdDevice[];
+  /** Handles from the driver, for refresh reads; others may come with `pmd.devices`. */
   readonly devices: SharedDevices;
-  readonly deviceNames: readonly string[];
   readonly nodeId: string;
   readonly loopback: boolean;
   readonly version: string;
-  readonly tunables: PmdTunables & { readonly tcpWindowBytes: number };
+  readonly tunables: PmdTunables;
   readonly groupActor: string;
 }
 
-export type PmdTunables = Readonly<Record<string, string | number | boolean>>;
+export interface PmdDevice {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** The logical block (H16). */
+  readonly blockBytes: number;
+}
 
 export interface ChunkTunables {
-  readonly chunkBytes: number;
+  /** CHUNKSIZE and CHUNKDELAY of the manual. */
+  readonly chunkSizeKb: number;
   readonly chunkDelayMs: number;
 }
 
-/** Values were checked when they were set; what is missing or no number has its default. */
-export function chunkTunables(tunables: PmdTunables): ChunkTunables {
-  const sizeKb = Number(tunables['CHUNKSIZE']) || chunkSizeDefaultKb;
-  const delayMs = Number(tunables['CHUNKDELAY']) || 0;
-  return { chunkBytes: Math.max(1, sizeKb) * 1024, chunkDelayMs: Math.max(0, delayMs) };
+export interface PmdTunables extends ChunkTunables {
+  readonly tcpWindowBytes: number;
 }

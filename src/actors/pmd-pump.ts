@@ -83,7 +83,7 @@ export class PmdPump {
   #sendFrame(session: PmdSession, window: Window): boolean {
     const { entries, run, tunables } = this.#sources;
     return (
-      entries.send(session, window, tunables.chunkBytes, this.#again) ||
+      entries.send(session, window, tunables.chunkSizeKb * 1024, this.#again) ||
       run?.send(window, this.#again) === true
     );
   }

@@ -24,7 +24,7 @@ import type { ActorContext } from './actor.js';
 import { EntrySender } from './entry-sender.js';
 import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
-import { type ChunkTunables, chunkTunables, type PmdOptions } from './pmd-options.js';
+import type { ChunkTunables, PmdOptions } from './pmd-options.js';
 import { PmdPump, type PumpSources } from './pmd-pump.js';
 import type { PmdRefresh } from './pmd-refresh.js';
 import type { PmdSession } from './pmd-session.js';
@@ -55,7 +55,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#options = options;
     this.#reader = reader;
     this.#tell = tell;
-    this.tunables = chunkTunables(options.tunables);
+    this.tunables = options.tunables;
     this.entries = new EntrySender(reader, new FrameBuffers());
     this.#pump = new PmdPump(context, reader, this);
     const { host, port, secret } = options.target;
@@ -86,7 +86,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
   }
 
   opened(session: PmdSession): void {
-    const { nodeId, loopback, version, deviceNames, devices } = this.#options;
+    const { nodeId, loopback, version, deviceList } = this.#options;
     const side = this.#side(this.run?.refreshId ?? this.lineage?.refreshId);
     const { era, s0, stamped, released, sentMax, lease, refreshId } = side;
     session.control({
@@ -99,11 +99,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
       loopback,
       launch: this.launch,
       heartbeatMs,
-      devices: devices.map(({ sizeBytes, logicalBlockBytes }, index) => ({
-        name: deviceNames[index]!,
-        sizeBytes,
-        blockBytes: logicalBlockBytes,
-      })),
+      devices: deviceList,
       era,
       s0,
       stamped,

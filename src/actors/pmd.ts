@@ -15,7 +15,7 @@ import type { TimerHandle } from '../ports/clock.js';
 import type { Actor, ActorContext, StartActor } from './actor.js';
 import type { GroupMessage, PmdMessage, SharedDevices } from './messages.js';
 import { Outbox } from './outbox.js';
-import { chunkTunables, type PmdOptions } from './pmd-options.js';
+import type { PmdOptions } from './pmd-options.js';
 import { PmdRefresh } from './pmd-refresh.js';
 import { PmdTalk } from './pmd-talk.js';
 
@@ -38,12 +38,12 @@ class Pmd implements Actor<PmdMessage> {
   constructor(context: ActorContext, options: PmdOptions) {
     this.#context = context;
     this.#options = options;
-    const { shared, devices } = options;
+    const { shared, deviceList } = options;
     const group = context.address<GroupMessage>(options.groupActor);
     this.#outbox = new Outbox(group, context.clock, (run) => context.guard(run));
     this.#reader = new BabReader(BabPool.attach(shared.pool, shared.babMemories), shared.control);
     this.#maps = shared.maps.map(
-      (memory, index) => new DeviceMap(memory, devices[index]!.sizeBytes),
+      (memory, index) => new DeviceMap(memory, deviceList[index]!.sizeBytes),
     );
     this.#adopt(options.devices);
     this.#talk = new PmdTalk(context, options, this.#reader, (message) => this.#tell(message));
@@ -99,7 +99,7 @@ class Pmd implements Actor<PmdMessage> {
         this.#changeDevices(message.devices);
         break;
       case 'pmd.tunables':
-        talk.tunables = chunkTunables(message.tunables);
+        talk.tunables = message;
         break;
     }
   }
@@ -148,7 +148,7 @@ class Pmd implements Actor<PmdMessage> {
       maps: this.#maps,
       reader: this.#reader,
       poolSlot: this.#options.shared.poolSlot,
-      chunkBytes: this.#talk.tunables.chunkBytes,
+      chunkBytes: this.#talk.tunables.chunkSizeKb * 1024,
       tell: (message) => this.#tell(message),
       changed: () => this.#talk.schedule(),
     });

@@ -11,6 +11,7 @@ import type {
   SharedDevices,
 } from '../../src/actors/messages.js';
 import { startPmd } from '../../src/actors/pmd.js';
+import type { ChunkTunables } from '../../src/actors/pmd-options.js';
 import { GroupControlView } from '../../src/core/bab/control.js';
 import { BabPool } from '../../src/core/bab/pool.js';
 import { BabWriter } from '../../src/core/bab/writer.js';
@@ -33,7 +34,7 @@ export interface BenchOptions {
   /** Blocks of each device. */
   readonly blocks?: readonly number[];
   readonly chunks?: number;
-  readonly tunables?: Readonly<Record<string, number>>;
+  readonly tunables?: Partial<ChunkTunables>;
   /** Another network than the one to the scripted secondary. */
   readonly dialer?: (world: SimWorld) => LinkDialer;
 }
@@ -139,11 +140,15 @@ export class PmdBench {
       group: 0,
       target: { host: 'b', port: 575, secret: btoa('k'.repeat(32)) },
       devices: this.share(),
-      deviceNames: this.disks.map((_, index) => `d${index}`),
+      deviceList: this.disks.map(({ sizeBytes, logicalBlockBytes }, index) => ({
+        name: `d${index}`,
+        sizeBytes,
+        blockBytes: logicalBlockBytes,
+      })),
       nodeId: 'primary',
       loopback: false,
       version: 'test',
-      tunables: { tcpWindowBytes: 0, ...this.#options.tunables },
+      tunables: { chunkSizeKb: 256, chunkDelayMs: 0, tcpWindowBytes: 0, ...this.#options.tunables },
       groupActor: 'g0/group',
     });
     return this;

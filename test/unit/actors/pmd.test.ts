@@ -33,7 +33,7 @@ test('writes reach the mirror in order, and the BAB may release them', async (t)
 });
 
 test('a large write travels as entries of at most 256 KiB, whatever CHUNKSIZE says', async (t) => {
-  const bench = await online({ tunables: { CHUNKSIZE: 4 } });
+  const bench = await online({ tunables: { chunkSizeKb: 4 } });
   bench.write(0, 0, 512 * 1024, 9);
   bench.write(0, 4096, 512, 8);
   await drained(bench);
@@ -379,11 +379,11 @@ test('an entry that is refused twice is told to the group (H48)', async (t) => {
 });
 
 test('CHUNKDELAY pauses after every chunk', async (t) => {
-  const bench = await online({ tunables: { CHUNKSIZE: 1, CHUNKDELAY: 100 } });
+  const bench = await online({ tunables: { chunkSizeKb: 1, chunkDelayMs: 100 } });
   for (let i = 0; i < 5; i += 1) bench.write(0, 1024 * i, 1024, i);
   await bench.world.run(250);
   t.true(bench.secondary.entries.length >= 2 && bench.secondary.entries.length <= 3);
-  bench.tell({ type: 'pmd.tunables', tunables: { CHUNKSIZE: 256, CHUNKDELAY: 0 } });
+  bench.tell({ type: 'pmd.tunables', chunkSizeKb: 256, chunkDelayMs: 0 });
   await drained(bench);
   t.true(bench.same);
 });
