@@ -67,6 +67,12 @@ export class GroupCommands {
     this.#driver.tell({ type: 'driver.era', era, sequence: sequence + 1, lease });
   }
 
+  /** After a restart: entries of this era may still be in the BAB. */
+  adoptEra(era: BabEra, lease: number): void {
+    this.#babEra = era;
+    this.#lease = lease;
+  }
+
   setDuties(append: boolean, mark: boolean): void {
     const token = this.#token('graced');
     if (append) this.#graceToken = token;
@@ -121,6 +127,10 @@ export class GroupCommands {
 
   flush(): void {
     this.#pmd.tell({ type: 'pmd.flush' });
+  }
+
+  flushLocal(token: number): void {
+    this.#driver.tell({ type: 'driver.flush', token });
   }
 
   /** A longer lease became durable; it may be used now. */

@@ -7,7 +7,7 @@
  */
 import { assert } from '../core/assert.js';
 import type { Crc32c } from '../core/checksum.js';
-import { TdmfError } from '../core/errors.js';
+import { isTdmfError, TdmfError } from '../core/errors.js';
 import { decodeGroupRecord, encodeGroupRecord, parseGroupRecord } from '../core/pstore/codec.js';
 import {
   ackAt,
@@ -37,6 +37,9 @@ export type PstoreQuestion =
   | { readonly kind: 'pstore.save'; readonly record: GroupRecord }
   | { readonly kind: 'pstore.remove'; readonly group: number }
   | { readonly kind: 'pstore.list' }
+  /** Numbers of the groups that shall run when tdmfd starts (MD 34). */
+  | { readonly kind: 'pstore.started' }
+  /** The node id, 32 hex digits. */
   | { readonly kind: 'pstore.node' };
 
 export interface PstoreList {
@@ -66,20 +69,28 @@ interface Save {
   readonly failed: ((error: TdmfError) => void)[];
 }
 
-/** @throws TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_FAILED */
+/** @throws TDMF_PSTORE_MISSING, TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_FAILED */
 export async function startPstore(
   context: ActorContext,
-  place: PstorePlace,
+  { path }: { readonly path: string },
 ): Promise<Actor<never>> {
-  const calls = new DeviceCalls(place.device, place.opener);
-  const pstore = new Pstore(
-    context,
-    place,
-    calls,
-    await readSuperblock(calls, checksumOf(place.opener.digest)),
-  );
-  await pstore.load();
-  return pstore;
+  const opener = context.ports.devices;
+  const device = await opener
+    .open({ path, access: 'readwrite', growable: true })
+    .catch((cause: unknown) => {
+      const missing = isTdmfError(cause) && cause.code === 'TDMF_DEVICE_MISSING';
+      throw missing ? new TdmfError('TDMF_PSTORE_MISSING', { path }, { cause }) : cause;
+    });
+  const calls = new DeviceCalls(device, opener);
+  try {
+    const superblock = await readSuperblock(calls, checksumOf(opener.digest));
+    const pstore = new Pstore(context, { device, opener }, calls, superblock);
+    await pstore.load();
+    return pstore;
+  } catch (error) {
+    await device.close();
+    throw error;
+  }
 }
 
 class Pstore implements Actor<never> {
@@ -127,7 +138,9 @@ class Pstore implements Actor<never> {
       case 'pstore.list':
         return this.#list();
       case 'pstore.node':
-        return { nodeId: this.#superblock.nodeId };
+        return this.#superblock.nodeId;
+      case 'pstore.started':
+        return this.#started();
     }
   }
 
@@ -210,6 +223,10 @@ class Pstore implements Actor<never> {
       throw new TdmfError('TDMF_PSTORE_DAMAGED', { path, what: damage.what });
     }
     return slot?.record;
+  }
+
+  #started(): number[] {
+    return [...this.#groups].flatMap(([group, { record }]) => (record?.started ? [group] : []));
   }
 
   #list(): PstoreList {

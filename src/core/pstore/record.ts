@@ -26,7 +26,7 @@ export interface RecordPosition {
 export interface DeviceStamp {
   readonly name: string;
   readonly sizeBytes: number;
-  /** Of a regular file; 0 for a block device, which does not say. */
+  /** Of a regular file; 0 when unknown, as for a block device: then it is not compared. */
   readonly mtimeMs: number;
 }
 
@@ -40,6 +40,8 @@ export type TunableValue = string | number | boolean;
 export interface GroupRecord {
   readonly group: number;
   readonly mode: GroupMode;
+  /** Whether the group shall run when tdmfd starts: it was not stopped by the operator (MD 34). */
+  readonly started: boolean;
   /** The last thing a clean stop writes; gone before the first write of the next start. */
   readonly clean: boolean;
   /** Whether a PMD shall run: a restart launches it again (MD 34). */
@@ -77,6 +79,7 @@ export function firstRecord(
   return {
     group,
     mode: 'passthru',
+    started: true,
     clean: false,
     pmdLaunched: false,
     era,

@@ -5,12 +5,13 @@
  *
  *   no record                    PASSTHRU   first start
  *   not clean, was PASSTHRU      PASSTHRU   stays: nothing was promised
+ *   not clean, process lives     TRACKING   the maps in memory know; REFRESH begins anew
  *   not clean                    PASSTHRU   changes may be unknown: asks for a full refresh
  *   clean, devices as they were  the mode it was stopped in
  *   clean, devices changed       TRACKING   everything unproven (PASSTHRU stays PASSTHRU)
  */
 
-import type { TunableValue } from './record.js';
+import type { RecordedRefresh, TunableValue } from './record.js';
 import {
   type DeviceStamp,
   firstRecord,
@@ -27,9 +28,20 @@ export interface StartFacts {
   /** Fresh random ids, 32 hex digits each. */
   readonly newEra: string;
   readonly newRefreshId: string;
+  /**
+   * The actors of the group were restarted in a living process: the maps in memory are whole, and
+   * the driver has marked what was in flight (H23), so that TRACKING holds everything.
+   */
+  readonly recovering: boolean;
 }
 
-export type StartRow = 'first' | 'unprotected' | 'unclean' | 'asLeft' | 'devicesChanged';
+export type StartRow =
+  | 'first'
+  | 'unprotected'
+  | 'unclean'
+  | 'asLeft'
+  | 'devicesChanged'
+  | 'recovered';
 
 export interface StartDecision {
   readonly row: StartRow;
@@ -44,10 +56,16 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
     return { row: 'first', record: firstRecord(group, newEra, devices, tunables), changes: [] };
   }
   const changes = deviceChanges(record.devices, devices);
-  const started = { ...record, clean: false, devices };
+  const started: GroupRecord = { ...record, started: true, clean: false, devices };
   if (record.mode === 'passthru' || record.mode === 'backfresh') {
     const row = record.clean ? 'asLeft' : 'unprotected';
     return { row, record: withBrokenMap(started, newEra), changes };
+  }
+  if (!record.clean && facts.recovering) {
+    const mode = record.mode === 'refresh' ? 'refresh' : 'tracking';
+    const refresh = mode === 'refresh' ? newRefresh(facts) : undefined;
+    const recovered = { ...withNewEra(started, newEra), mode, mapAll: true, refresh } as const;
+    return { row: 'recovered', record: recovered, changes };
   }
   if (!record.clean) {
     const lost: GroupRecord = {
@@ -75,7 +93,7 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
     const again: GroupRecord = {
       ...withNewEra(started, newEra),
       mapAll: true,
-      refresh: { id: facts.newRefreshId, kind: 'full' },
+      refresh: newRefresh(facts),
     };
     return { row: 'asLeft', record: again, changes };
   }
@@ -100,8 +118,16 @@ export function deviceChanges(
     if (old.sizeBytes !== sizeBytes) {
       return [`${name} had ${old.sizeBytes} bytes and has ${sizeBytes}`];
     }
-    return old.mtimeMs === mtimeMs ? [] : [`${name} was written to while the group was stopped`];
+    const known = old.mtimeMs !== 0 && mtimeMs !== 0;
+    return !known || old.mtimeMs === mtimeMs
+      ? []
+      : [`${name} was written to while the group was stopped`];
   });
+}
+
+/** Another id: the mirror may not take the new refresh for the one it knows (R10). */
+function newRefresh({ newRefreshId }: StartFacts): RecordedRefresh {
+  return { id: newRefreshId, kind: 'full' };
 }
 
 function namesOf(stamps: readonly DeviceStamp[]): string {

@@ -30,6 +30,7 @@ const facts = {
   tunables: { CHUNKSIZE: 256 },
   newEra: era(0xf0),
   newRefreshId: era(0xf1),
+  recovering: false,
 };
 
 const normal: GroupRecord = {
@@ -160,6 +161,19 @@ for (const mode of ['normal', 'tracking', 'refresh'] as const) {
   });
 }
 
+test('actors restarted in a living process track: their maps know everything (H23, H46)', (t) => {
+  const crashed = (mode: GroupRecord['mode']) =>
+    decideStart({ ...normal, mode, clean: false }, { ...facts, recovering: true });
+  for (const mode of ['normal', 'tracking'] as const) {
+    const { row, record } = crashed(mode);
+    t.is(row, 'recovered');
+    t.like(record, { mode: 'tracking', mapAll: true, era: era(0xf0), unverified: false });
+  }
+  t.like(crashed('refresh').record, { mode: 'refresh', mapAll: true });
+  t.is(crashed('refresh').record.refresh?.id, era(0xf1));
+  t.is(crashed('passthru').record.mode, 'passthru');
+});
+
 test('an unclean start from PASSTHRU is PASSTHRU, and nothing was lost', (t) => {
   const { row, record } = decideStart({ ...first, clean: false }, facts);
   t.is(row, 'unprotected');
@@ -169,6 +183,11 @@ test('an unclean start from PASSTHRU is PASSTHRU, and nothing was lost', (t) => 
 test('a map that was proven is broken by starting in PASSTHRU, in a new era (Rule 10c)', (t) => {
   const { record } = decideStart({ ...normal, mode: 'passthru' }, facts);
   t.like(record, { mode: 'passthru', map: 'broken', era: era(0xf0) });
+});
+
+test('a device whose time is unknown is compared by name and size only (Rule 33)', (t) => {
+  const unknown = [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 0 }];
+  t.is(decideStart(normal, { ...facts, devices: unknown }).row, 'asLeft');
 });
 
 // biome-ignore format: one row a line reads as a table
