@@ -45,7 +45,10 @@ export function groupMachineOf(hands: GroupHands) {
       },
       recordPmd: (_, { launched }) =>
         keeper.change((record) => ({ ...record, pmdLaunched: launched })),
-      recordCommit: (_, { position }) => keeper.change((record) => withCommit(record, position)),
+      recordCommit: (_, { position }) => {
+        commands.committed();
+        keeper.change((record) => withCommit(record, position));
+      },
       beginRefresh: (_, { kind }) => {
         const id = randomId(random);
         keeper.change((record) => ({ ...record, refresh: { id, kind } }));

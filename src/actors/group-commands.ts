@@ -55,7 +55,6 @@ export class GroupCommands {
     if (this.#expected.get(question) !== token) return false;
     this.#expected.delete(question);
     if (question === 'dropped') this.#babEra = undefined;
-    if (question === 'committed') this.#attempt = false;
     return true;
   }
 
@@ -117,6 +116,11 @@ export class GroupCommands {
 
   mark(refreshId: string, mark: number): void {
     this.#pmd.tell({ type: 'pmd.mark', refreshId, mark });
+  }
+
+  /** The secondary has committed: what is in the BAB follows the commit, and stays. */
+  committed(): void {
+    this.#attempt = false;
   }
 
   abort(refreshId: string, again: boolean): void {

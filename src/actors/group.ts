@@ -283,6 +283,10 @@ class Group implements Actor<GroupMessage> {
       case 'prepareStop':
         this.#mustRun();
         return this.#prepareStop(asked);
+      default: {
+        const what = `a group was asked ${JSON.stringify(question).slice(0, 100)}`;
+        throw new TdmfError('TDMF_INTERNAL', { what });
+      }
     }
   }
 

@@ -141,6 +141,10 @@ class Pstore implements Actor<never> {
         return this.#superblock.nodeId;
       case 'pstore.started':
         return this.#started();
+      default:
+        throw new TdmfError('TDMF_INTERNAL', {
+          what: `the pstore was asked ${describe(question)}`,
+        });
     }
   }
 
@@ -250,7 +254,8 @@ class Pstore implements Actor<never> {
 
   async #write(): Promise<void> {
     // Let the other saves of this turn join: they share the flush.
-    await Promise.resolve();
+    const { clock } = this.#context;
+    await new Promise<void>((resolve) => clock.endOfTurn(resolve));
     while (this.#queue.size > 0) {
       const saves = [...this.#queue.values()];
       this.#queue = new Map();
@@ -320,6 +325,10 @@ class Pstore implements Actor<never> {
       path,
     });
   }
+}
+
+function describe(question: unknown): string {
+  return JSON.stringify(question).slice(0, 100);
 }
 
 function fail(save: Save, error: TdmfError): void {
