@@ -4,6 +4,7 @@
  * is the machine's decision (machines/group-mode.ts).
  */
 import { assert } from '../core/assert.js';
+import type { GroupControlView } from '../core/bab/control.js';
 import { withCommit, withNewEra } from '../core/pstore/record.js';
 import { hexOfBytes } from '../core/pstore/superblock.js';
 import { backoffMs, type GroupCause, groupModeMachine } from '../machines/group-mode.js';
@@ -15,6 +16,7 @@ import type { RecordKeeper } from './record-keeper.js';
 
 export interface GroupHands {
   readonly context: ActorContext;
+  readonly control: GroupControlView;
   readonly keeper: RecordKeeper;
   readonly commands: GroupCommands;
   readonly news: GroupNews;
@@ -29,7 +31,7 @@ export function randomId(random: Random): string {
 }
 
 export function groupMachineOf(hands: GroupHands) {
-  const { context, keeper, commands, news } = hands;
+  const { context, control, keeper, commands, news } = hands;
   const { random, clock } = context;
   /** A refresh that has left the record is still the one that is spoken of. */
   const refreshId = (): string => {
@@ -64,7 +66,10 @@ export function groupMachineOf(hands: GroupHands) {
       useEra: (_, { attempt }) => {
         const { durable, record } = keeper;
         assert(durable.era === record.era, 'an era is durable before an entry of it (Rule 8a)');
-        commands.useEra(durable, attempt);
+        const { era, generation, first } = control.readEra();
+        // Restarted actors: the driver recovered this era from the control block (H23).
+        if (generation > 0 && era === durable.era) commands.keepEra({ era, first }, durable.lease);
+        else commands.useEra(durable, attempt);
       },
       setDuties: (_, { append, mark }) => commands.setDuties(append, mark),
       markAllBlocks: () => commands.markAll(),

@@ -66,8 +66,8 @@ export class GroupCommands {
     this.#driver.tell({ type: 'driver.era', era, sequence: sequence + 1, lease });
   }
 
-  /** After a restart: entries of this era may still be in the BAB. */
-  adoptEra(era: BabEra, lease: number): void {
+  /** After a restart of the actors: the driver has this era already, or the BAB still has it. */
+  keepEra(era: BabEra, lease: number): void {
     this.#babEra = era;
     this.#lease = lease;
   }
@@ -131,10 +131,6 @@ export class GroupCommands {
 
   flush(): void {
     this.#pmd.tell({ type: 'pmd.flush' });
-  }
-
-  flushLocal(token: number): void {
-    this.#driver.tell({ type: 'driver.flush', token });
   }
 
   /** A longer lease became durable; it may be used now. */

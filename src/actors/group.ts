@@ -29,27 +29,24 @@ import { GroupCommands, type Question } from './group-commands.js';
 import { GroupNews } from './group-news.js';
 import { type GroupStatus, leafOf, modeWord, shownMode } from './group-status.js';
 import { mustBeAccepted, requestOf } from './group-verbs.js';
-import { everythingSoFar, waitFor } from './group-waits.js';
+import { waitFor } from './group-waits.js';
 import { machineClock } from './machine-clock.js';
-import type { GroupMessage, GroupShared } from './messages.js';
+import type { GroupMessage } from './messages.js';
 import { RecordKeeper } from './record-keeper.js';
-
-/** A device as it is when the group starts; the time may be unknown. */
-export type PresentDevice = Omit<DeviceStamp, 'mtimeMs'> & Partial<Pick<DeviceStamp, 'mtimeMs'>>;
 
 export interface GroupOptions {
   readonly group: number;
-  readonly shared: Pick<GroupShared, 'control'>;
-  readonly nodeId: string;
-  /** The actors are restarted in a process that lives on: the maps in memory are whole. */
-  readonly recovering: boolean;
-  /** In the order of the configuration (Rule 33). */
-  readonly devices: readonly PresentDevice[];
+  /** The group's control block; only read here. */
+  readonly control: SharedArrayBuffer;
+  /** Actors of this start were here before and failed; the shared memory is theirs (H23). */
+  readonly restarted?: boolean;
+  /** The local devices as they are now, in the order of the configuration (Rule 33). */
+  readonly devices: readonly DeviceStamp[];
   /** Of the configuration; the record has the word once there is one. */
   readonly tunables: Readonly<Record<string, TunableValue>>;
-  readonly driverActor: string;
-  readonly pmdActor: string;
-  readonly pstoreActor: string;
+  readonly driver?: string;
+  readonly pmd?: string;
+  readonly pstore?: string;
 }
 
 export type GroupQuestion =
@@ -60,8 +57,6 @@ export type GroupQuestion =
     }
   | { readonly kind: 'status' }
   | { readonly kind: 'set'; readonly tunables: Readonly<Record<string, TunableValue>> }
-  /** tdmfsync: the local devices flushed, and everything written so far durable on the mirror. */
-  | { readonly kind: 'sync' }
   /**
    * The driver has been stopped: no write is in flight, the local devices are flushed. Drains for at
    * most `drainMs`, then saves the clean record. Nothing may be asked of the group afterwards.
@@ -69,10 +64,8 @@ export type GroupQuestion =
   | {
       readonly kind: 'prepareStop';
       readonly drainMs: number;
-      /** tdmfd itself ends: the group shall run again with the next one. */
-      readonly keepStarted?: boolean;
       /** The devices as the driver left them. */
-      readonly devices?: readonly PresentDevice[];
+      readonly devices: readonly DeviceStamp[];
     };
 
 export interface StopOutcome {
@@ -83,9 +76,6 @@ export interface StopOutcome {
   readonly clean: boolean;
 }
 
-/** A sync that the link does not serve in this time has failed. */
-const syncLimitMs = 600_000;
-
 /**
  * @throws TDMF_PSTORE_DAMAGED, TDMF_PSTORE_FAILED, TDMF_PSTORE_FULL; the group did not start then
  */
@@ -93,27 +83,29 @@ export async function startGroup(
   context: ActorContext,
   options: GroupOptions,
 ): Promise<Actor<GroupMessage>> {
-  const { group, tunables, recovering } = options;
-  const pstore = context.address<never>(options.pstoreActor);
+  const { group, devices, tunables, restarted = false } = options;
+  const pstore = context.address<never>(options.pstore ?? 'pstore');
+  const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
   const loaded = await pstore.ask<GroupRecord | null | undefined>({ kind: 'pstore.load', group });
   const decision = decideStart(loaded ?? undefined, {
     group,
-    devices: options.devices.map(stampOf),
+    devices,
     tunables,
     newEra: randomId(context.random),
     newRefreshId: randomId(context.random),
-    recovering,
+    restarted,
   });
   // Not clean any more, durably, before the driver hears a word of us (H31, Rule 8a).
   await pstore.ask({ kind: 'pstore.save', record: decision.record });
-  const started = new Group(context, options, pstore, decision.record);
+  const started = new Group(context, options, pstore, nodeId, decision.record);
   started.begin(decision, loaded?.mode ?? 'passthru');
   return started;
 }
 
 class Group implements Actor<GroupMessage> {
   readonly #context: ActorContext;
-  readonly #options: GroupOptions;
+  readonly #group: number;
+  readonly #driverActor: string;
   readonly #control: GroupControlView;
   readonly #commands: GroupCommands;
   readonly #keeper: RecordKeeper;
@@ -122,25 +114,23 @@ class Group implements Actor<GroupMessage> {
   readonly #machine: ReturnType<typeof runMachine>;
   #publishedMode: GroupMode;
   #link: LinkState = 'stopped';
-  #flush: { readonly token: number; done(errorCode: string | undefined): void } | undefined;
-  #flushes = 0;
   #stopping = false;
 
   constructor(
     context: ActorContext,
     options: GroupOptions,
     pstore: Address<never>,
+    nodeId: string,
     record: GroupRecord,
   ) {
+    const { group } = options;
+    const { driver = `g${group}/driver`, pmd = `g${group}/pmd` } = options;
     this.#context = context;
-    this.#options = options;
-    this.#control = new GroupControlView(options.shared.control);
-    this.#commands = new GroupCommands(
-      context,
-      { driver: options.driverActor, pmd: options.pmdActor },
-      options.nodeId,
-    );
-    this.#news = new GroupNews(context, options.group);
+    this.#group = group;
+    this.#driverActor = driver;
+    this.#control = new GroupControlView(options.control);
+    this.#commands = new GroupCommands(context, { driver, pmd }, nodeId);
+    this.#news = new GroupNews(context, group);
     const guarded = (run: () => void) => context.guard(run);
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
       current: (current) => this.#withPositions(current),
@@ -150,6 +140,7 @@ class Group implements Actor<GroupMessage> {
     this.#publishedMode = record.mode;
     this.#hands = {
       context,
+      control: this.#control,
       keeper: this.#keeper,
       commands: this.#commands,
       news: this.#news,
@@ -171,10 +162,10 @@ class Group implements Actor<GroupMessage> {
       this.#news.publish('mode.changed', { from, to, cause: 'group.started' });
     }
     if (record.refresh !== undefined) this.#news.startMeter(record.refresh.id);
-    if (row === 'recovered' && this.#control.generation > 0) {
-      // What the BAB still holds is of the era before the crash, and is drained (H23).
+    if (row === 'restarted' && record.mode === 'tracking' && this.#control.generation > 0) {
+      // What the BAB still holds is of the era before, and is drained.
       const { era, first, lease } = this.#control.readEra();
-      this.#commands.adoptEra({ era, first }, lease);
+      this.#commands.keepEra({ era, first }, lease);
     }
     this.#machine.subscribe({
       next: (snapshot) => this.#moved(snapshot),
@@ -213,9 +204,6 @@ class Group implements Actor<GroupMessage> {
       case 'driver.leaseLow':
         this.#extendLease(message.sequence);
         break;
-      case 'driver.flushed':
-        if (message.token === this.#flush?.token) this.#flush.done(message.errorCode);
-        break;
       case 'driver.ioFailed': {
         const { device, operation, errno } = message;
         this.#news.publish('device.failed', { device, operation, errno });
@@ -249,7 +237,9 @@ class Group implements Actor<GroupMessage> {
         }
         break;
       }
+      case 'driver.flushed':
       case 'pmd.devicesClosed':
+        // Answers to what main may have asked for; nothing of the mode depends on them.
         break;
       case 'refresh.progressed':
       case 'refresh.converged':
@@ -277,9 +267,6 @@ class Group implements Actor<GroupMessage> {
       case 'set':
         this.#mustRun();
         return this.#set(asked.tunables);
-      case 'sync':
-        this.#mustRun();
-        return this.#sync();
       case 'prepareStop':
         this.#mustRun();
         return this.#prepareStop(asked);
@@ -316,44 +303,7 @@ class Group implements Actor<GroupMessage> {
   }
 
   #mustRun(): void {
-    if (this.#stopping) throw new TdmfError('TDMF_GROUP_STOPPED', { group: this.#options.group });
-  }
-
-  async #sync(): Promise<void> {
-    const { clock } = this.#context;
-    const mustMirror = () => {
-      if (this.#mode() === 'normal') return;
-      const mode = modeWord(this.#mode());
-      throw new TdmfError('TDMF_MODE_REFUSED', { event: 'sync', mode });
-    };
-    mustMirror();
-    const errorCode = await this.#flushLocal();
-    if (errorCode !== undefined) {
-      throw new TdmfError('TDMF_DEVICE_FAILED', { path: 'a local device', operation: 'flush' });
-    }
-    this.#commands.flush();
-    const done = everythingSoFar(this.#control);
-    const left = () => this.#stopping || this.#mode() !== 'normal';
-    if (await waitFor(clock, syncLimitMs, done, left)) return;
-    this.#mustRun();
-    mustMirror();
-    throw new TdmfError('TDMF_TIMED_OUT', { what: 'sync', seconds: syncLimitMs / 1000 });
-  }
-
-  /** One at a time: those who come meanwhile wait for a flush that began after they came. */
-  async #flushLocal(): Promise<string | undefined> {
-    while (this.#flush !== undefined) {
-      await waitFor(this.#context.clock, syncLimitMs, () => this.#flush === undefined);
-    }
-    const token = ++this.#flushes;
-    return new Promise((resolve) => {
-      const done = (errorCode: string | undefined) => {
-        this.#flush = undefined;
-        resolve(errorCode);
-      };
-      this.#flush = { token, done };
-      this.#commands.flushLocal(token);
-    });
+    if (this.#stopping) throw new TdmfError('TDMF_GROUP_STOPPED', { group: this.#group });
   }
 
   async #prepareStop(asked: Extract<GroupQuestion, { kind: 'prepareStop' }>): Promise<StopOutcome> {
@@ -370,13 +320,7 @@ class Group implements Actor<GroupMessage> {
     }
     const clean = (await this.#driverEnded()) && this.#nothingInFlight();
     this.#machine.stop();
-    const devices = asked.devices?.map(stampOf);
-    this.#keeper.change((record) => ({
-      ...record,
-      clean,
-      started: asked.keepStarted === true,
-      devices: devices ?? record.devices.map((device) => ({ ...device, mtimeMs: 0 })),
-    }));
+    this.#keeper.change((record) => ({ ...record, clean, devices: asked.devices }));
     this.#keeper.persist();
     await this.#keeper.settled();
     this.#keeper.close();
@@ -385,7 +329,7 @@ class Group implements Actor<GroupMessage> {
 
   /** A driver that lives may take another write, after which no record would be clean (H31). */
   async #driverEnded(): Promise<boolean> {
-    const driver = this.#context.address(this.#options.driverActor);
+    const driver = this.#context.address(this.#driverActor);
     try {
       await driver.ask({ kind: 'driver.connections' });
       return false;
@@ -510,7 +454,7 @@ class Group implements Actor<GroupMessage> {
     const { peer, problem, mirrorState, meter, mirrorStateAgeSeconds } = this.#news;
     const era = this.#commands.babEra?.era;
     return {
-      group: this.#options.group,
+      group: this.#group,
       mode: modeWord(shownMode(this.#mode(), this.#publishedMode)),
       situation: this.#situation(),
       connection: connectionOf(this.#link),
@@ -542,8 +486,4 @@ function runMachine(hands: GroupHands, { mode, pmdLaunched }: GroupRecord) {
     input: { mode, pmdLaunched },
     clock: machineClock(clock, (run) => guard(run)),
   });
-}
-
-function stampOf({ name, sizeBytes, mtimeMs = 0 }: PresentDevice): DeviceStamp {
-  return { name, sizeBytes, mtimeMs };
 }

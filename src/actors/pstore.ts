@@ -7,7 +7,7 @@
  */
 import { assert } from '../core/assert.js';
 import type { Crc32c } from '../core/checksum.js';
-import { isTdmfError, TdmfError } from '../core/errors.js';
+import { TdmfError } from '../core/errors.js';
 import { decodeGroupRecord, encodeGroupRecord, parseGroupRecord } from '../core/pstore/codec.js';
 import {
   ackAt,
@@ -37,9 +37,6 @@ export type PstoreQuestion =
   | { readonly kind: 'pstore.save'; readonly record: GroupRecord }
   | { readonly kind: 'pstore.remove'; readonly group: number }
   | { readonly kind: 'pstore.list' }
-  /** Numbers of the groups that shall run when tdmfd starts (MD 34). */
-  | { readonly kind: 'pstore.started' }
-  /** The node id, 32 hex digits. */
   | { readonly kind: 'pstore.node' };
 
 export interface PstoreList {
@@ -69,28 +66,16 @@ interface Save {
   readonly failed: ((error: TdmfError) => void)[];
 }
 
-/** @throws TDMF_PSTORE_MISSING, TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_FAILED */
+/** @throws TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_FAILED; the device stays open */
 export async function startPstore(
   context: ActorContext,
-  { path }: { readonly path: string },
+  place: PstorePlace,
 ): Promise<Actor<never>> {
-  const opener = context.ports.devices;
-  const device = await opener
-    .open({ path, access: 'readwrite', growable: true })
-    .catch((cause: unknown) => {
-      const missing = isTdmfError(cause) && cause.code === 'TDMF_DEVICE_MISSING';
-      throw missing ? new TdmfError('TDMF_PSTORE_MISSING', { path }, { cause }) : cause;
-    });
-  const calls = new DeviceCalls(device, opener);
-  try {
-    const superblock = await readSuperblock(calls, checksumOf(opener.digest));
-    const pstore = new Pstore(context, { device, opener }, calls, superblock);
-    await pstore.load();
-    return pstore;
-  } catch (error) {
-    await device.close();
-    throw error;
-  }
+  const calls = new DeviceCalls(place.device, place.opener);
+  const superblock = await readSuperblock(calls, checksumOf(place.opener.digest));
+  const pstore = new Pstore(context, place, calls, superblock);
+  await pstore.load();
+  return pstore;
 }
 
 class Pstore implements Actor<never> {
@@ -138,9 +123,7 @@ class Pstore implements Actor<never> {
       case 'pstore.list':
         return this.#list();
       case 'pstore.node':
-        return this.#superblock.nodeId;
-      case 'pstore.started':
-        return this.#started();
+        return { nodeId: this.#superblock.nodeId };
       default:
         throw new TdmfError('TDMF_INTERNAL', {
           what: `the pstore was asked ${describe(question)}`,
@@ -227,10 +210,6 @@ class Pstore implements Actor<never> {
       throw new TdmfError('TDMF_PSTORE_DAMAGED', { path, what: damage.what });
     }
     return slot?.record;
-  }
-
-  #started(): number[] {
-    return [...this.#groups].flatMap(([group, { record }]) => (record?.started ? [group] : []));
   }
 
   #list(): PstoreList {

@@ -17,7 +17,7 @@ const limitMs = 10_000;
 
 export interface GroupWorldOptions {
   readonly record?: GroupRecord;
-  readonly recovering?: boolean;
+  readonly restarted?: boolean;
   readonly control?: SharedArrayBuffer;
 }
 
@@ -63,11 +63,11 @@ export class GroupWorld {
 
   static async start(options: GroupWorldOptions = {}): Promise<GroupWorld> {
     const group = new GroupWorld(options);
-    await group.#start(options.recovering ?? false);
+    await group.#start(options.restarted ?? false);
     return group;
   }
 
-  async #start(recovering: boolean): Promise<void> {
+  async #start(restarted: boolean): Promise<void> {
     const { actors } = this;
     const stop = () => Promise.resolve();
     const spawn = (id: string, actor: object) =>
@@ -83,14 +83,10 @@ export class GroupWorld {
     await this.until(
       actors.start('g0/group', startGroup, {
         group: 0,
-        shared: { control: this.#memory },
-        nodeId: 'ab'.repeat(16),
-        recovering,
-        devices: [{ name: 'd0', sizeBytes: 1 << 20 }],
+        control: this.#memory,
+        restarted,
+        devices: [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 0 }],
         tunables: { CHUNKSIZE: 256 },
-        driverActor: 'g0/driver',
-        pmdActor: 'g0/pmd',
-        pstoreActor: 'pstore',
       }),
     );
     await this.quiet();
@@ -162,6 +158,7 @@ export class GroupWorld {
 
   #pstore(question: unknown): Promise<unknown> {
     const asked = question as { kind: string; record?: GroupRecord };
+    if (asked.kind === 'pstore.node') return Promise.resolve({ nodeId: 'ab'.repeat(16) });
     if (asked.kind === 'pstore.load') return Promise.resolve(this.record);
     const { record } = asked;
     if (record === undefined) return Promise.reject(new Error(asked.kind));
@@ -200,9 +197,6 @@ export class GroupWorld {
         break;
       case 'driver.commit':
         this.#tell({ type: 'driver.committed', token: message.token, cleared: !this.commitKept });
-        break;
-      case 'driver.flush':
-        this.#tell({ type: 'driver.flushed', token: message.token, errorCode: undefined });
         break;
       default:
         break;

@@ -100,7 +100,6 @@ const tunables: Parse<Readonly<Record<string, TunableValue>>> = (value) => {
 const fields: Fields<GroupRecord> = {
   group: count(0xffff_ffff),
   mode: oneOf(...groupModes),
-  started: flag,
   clean: flag,
   pmdLaunched: flag,
   era: id,

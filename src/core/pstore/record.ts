@@ -40,8 +40,6 @@ export type TunableValue = string | number | boolean;
 export interface GroupRecord {
   readonly group: number;
   readonly mode: GroupMode;
-  /** Whether the group shall run when tdmfd starts: it was not stopped by the operator (MD 34). */
-  readonly started: boolean;
   /** The last thing a clean stop writes; gone before the first write of the next start. */
   readonly clean: boolean;
   /** Whether a PMD shall run: a restart launches it again (MD 34). */
@@ -79,7 +77,6 @@ export function firstRecord(
   return {
     group,
     mode: 'passthru',
-    started: true,
     clean: false,
     pmdLaunched: false,
     era,

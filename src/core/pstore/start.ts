@@ -5,13 +5,13 @@
  *
  *   no record                    PASSTHRU   first start
  *   not clean, was PASSTHRU      PASSTHRU   stays: nothing was promised
- *   not clean, process lives     TRACKING   the maps in memory know; REFRESH begins anew
  *   not clean                    PASSTHRU   changes may be unknown: asks for a full refresh
  *   clean, devices as they were  the mode it was stopped in
  *   clean, devices changed       TRACKING   everything unproven (PASSTHRU stays PASSTHRU)
+ *   restarted within one tdmfd   the mode it was in: the shared memory outlived the actors (H23)
  */
 
-import type { RecordedRefresh, TunableValue } from './record.js';
+import type { TunableValue } from './record.js';
 import {
   type DeviceStamp,
   firstRecord,
@@ -28,11 +28,8 @@ export interface StartFacts {
   /** Fresh random ids, 32 hex digits each. */
   readonly newEra: string;
   readonly newRefreshId: string;
-  /**
-   * The actors of the group were restarted in a living process: the maps in memory are whole, and
-   * the driver has marked what was in flight (H23), so that TRACKING holds everything.
-   */
-  readonly recovering: boolean;
+  /** The actors crashed, tdmfd did not: BAB, maps and the slots of writes in flight are whole. */
+  readonly restarted: boolean;
 }
 
 export type StartRow =
@@ -41,7 +38,7 @@ export type StartRow =
   | 'unclean'
   | 'asLeft'
   | 'devicesChanged'
-  | 'recovered';
+  | 'restarted';
 
 export interface StartDecision {
   readonly row: StartRow;
@@ -55,17 +52,12 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
   if (record === undefined) {
     return { row: 'first', record: firstRecord(group, newEra, devices, tunables), changes: [] };
   }
+  const started = { ...record, clean: false, devices };
+  if (facts.restarted) return { row: 'restarted', record: restarted(started, facts), changes: [] };
   const changes = deviceChanges(record.devices, devices);
-  const started: GroupRecord = { ...record, started: true, clean: false, devices };
   if (record.mode === 'passthru' || record.mode === 'backfresh') {
     const row = record.clean ? 'asLeft' : 'unprotected';
     return { row, record: withBrokenMap(started, newEra), changes };
-  }
-  if (!record.clean && facts.recovering) {
-    const mode = record.mode === 'refresh' ? 'refresh' : 'tracking';
-    const refresh = mode === 'refresh' ? newRefresh(facts) : undefined;
-    const recovered = { ...withNewEra(started, newEra), mode, mapAll: true, refresh } as const;
-    return { row: 'recovered', record: recovered, changes };
   }
   if (!record.clean) {
     const lost: GroupRecord = {
@@ -90,15 +82,25 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
     return { row: 'devicesChanged', record: unproven, changes };
   }
   if (record.mode === 'refresh') {
-    const again: GroupRecord = {
-      ...withNewEra(started, newEra),
-      mapAll: true,
-      refresh: newRefresh(facts),
-    };
-    return { row: 'asLeft', record: again, changes };
+    return { row: 'asLeft', record: refreshAgain(started, facts), changes };
   }
   const same = record.mode === 'normal' ? withLease(started, started.sequence) : started;
   return { row: 'asLeft', record: same, changes };
+}
+
+/** The era goes on where entries were appended in it: none was lost (Rule 8a). */
+function restarted(record: GroupRecord, facts: StartFacts): GroupRecord {
+  if (record.mode === 'refresh') return refreshAgain(record, facts);
+  return record.mode === 'passthru' ? withBrokenMap(record, facts.newEra) : record;
+}
+
+/** From the start: which blocks were under way is not known any more. */
+function refreshAgain(record: GroupRecord, { newEra, newRefreshId }: StartFacts): GroupRecord {
+  return {
+    ...withNewEra(record, newEra),
+    mapAll: true,
+    refresh: { id: newRefreshId, kind: 'full' },
+  };
 }
 
 /** Rule 10c: the first write that nobody remembers is preceded by this, durably. */
@@ -123,11 +125,6 @@ export function deviceChanges(
       ? []
       : [`${name} was written to while the group was stopped`];
   });
-}
-
-/** Another id: the mirror may not take the new refresh for the one it knows (R10). */
-function newRefresh({ newRefreshId }: StartFacts): RecordedRefresh {
-  return { id: newRefreshId, kind: 'full' };
 }
 
 function namesOf(stamps: readonly DeviceStamp[]): string {

@@ -15,7 +15,7 @@ const full = { kind: 'full' };
 test('a first start is PASSTHRU with a broken map, durable before the driver hears of it', async (t) => {
   const group = await GroupWorld.start();
   t.deepEqual(group.log, ['save passthru', 'driver.duties ']);
-  t.like(group.record, { mode: 'passthru', map: 'broken', clean: false, started: true });
+  t.like(group.record, { mode: 'passthru', map: 'broken', clean: false });
   const status = await group.status();
   t.like(status, { mode: 'PASSTHRU', connection: 'ACCUMULATE', mirrorState: 'unknown' });
 });
@@ -443,10 +443,12 @@ test('the lease is durable before the driver may use it (Rule 8c)', async (t) =>
   t.is(group.last('pmd.lineage').lineage.lease, before - 10 + sequenceLeaseStep);
 });
 
+const devices = [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 0 }];
+
 /** Stops the driver first, as main does, then the group. */
 async function stopped(group: GroupWorld, drainMs = 1_000): Promise<StopOutcome> {
   await group.until(group.actors.stop('g0/driver'));
-  const outcome = await group.ask<StopOutcome>({ kind: 'prepareStop', drainMs, keepStarted: true });
+  const outcome = await group.ask<StopOutcome>({ kind: 'prepareStop', drainMs, devices });
   await group.until(group.actors.stop('g0/group'));
   return outcome;
 }
@@ -458,7 +460,7 @@ test('a clean stop in NORMAL comes back in NORMAL, in the same era, after its la
   group.forget();
   t.deepEqual(await stopped(group), { mode: 'normal', drained: true, clean: true });
   t.deepEqual(group.log, ['save normal clean']);
-  t.like(group.record, { mode: 'normal', clean: true, started: true, sequence: 42, released: 42 });
+  t.like(group.record, { mode: 'normal', clean: true, sequence: 42, released: 42 });
 
   const again = await GroupWorld.start({ record: group.record! });
   t.deepEqual(again.log.slice(0, 1), ['save normal'], 'not clean any more, before anything else');
@@ -497,14 +499,14 @@ test('a stop waits while the BAB drains', async (t) => {
 test('a stop while the driver lives is not clean: another write may come (H31)', async (t) => {
   const group = await GroupWorld.start();
   await group.toNormal();
-  const outcome = await group.ask({ kind: 'prepareStop', drainMs: 0 });
+  const outcome = await group.ask({ kind: 'prepareStop', drainMs: 0, devices: [] });
   t.deepEqual(outcome, { mode: 'normal', drained: true, clean: false });
-  t.like(group.record, { clean: false, started: false });
+  t.like(group.record, { clean: false });
 });
 
 test('a group that stops answers status, and refuses the rest', async (t) => {
   const group = await GroupWorld.start();
-  await group.ask({ kind: 'prepareStop', drainMs: 0 });
+  await group.ask({ kind: 'prepareStop', drainMs: 0, devices: [] });
   await t.throwsAsync(group.operator('launchpmd'), { code: 'TDMF_GROUP_STOPPED' });
   t.like(await group.status(), { mode: 'PASSTHRU' });
 });
@@ -540,20 +542,33 @@ test('a crash in NORMAL is PASSTHRU and asks for a full refresh', async (t) => {
   t.deepEqual(healed.reasons, []);
 });
 
-test('actors that are restarted in NORMAL track, and drain what the BAB still has (H23)', async (t) => {
+test('actors that are restarted go on in the mode and the era that the memory holds (H23)', async (t) => {
   const group = await GroupWorld.start();
   await group.toNormal();
   const { era } = group.last('driver.era');
   const control = GroupControlView.create(1);
   new GroupControlView(control).beginEra(era, 1, 1000);
-  const again = await GroupWorld.start({ record: group.record!, recovering: true, control });
-  t.like(await again.status(), { mode: 'TRACKING', unverified: false });
+  const again = await GroupWorld.start({ record: group.record!, restarted: true, control });
+  t.like(await again.status(), { mode: 'NORMAL', era, unverified: false });
+  t.false(
+    again.messages.some(({ type }) => type === 'driver.era'),
+    'the driver has it',
+  );
+  t.like(again.last('driver.duties'), { append: true, mark: false });
+  t.is(again.last('pmd.lineage').lineage.era, era);
+});
+
+test('actors that are restarted in TRACKING drain what the BAB still has', async (t) => {
+  const group = await GroupWorld.start();
+  await group.toNormal();
+  const { era } = group.last('driver.era');
+  await group.fact({ type: 'driver.overflowed', sequence: 3 });
+  const control = GroupControlView.create(1);
+  new GroupControlView(control).beginEra(era, 1, 1000);
+  const again = await GroupWorld.start({ record: group.record!, restarted: true, control });
+  t.like(await again.status(), { mode: 'TRACKING' });
   t.is(again.last('pmd.lineage').lineage.era, era);
   t.not(again.record?.era, era);
-  t.like(
-    again.events.find(({ type }) => type === 'mode.changed'),
-    { from: 'NORMAL', to: 'TRACKING' },
-  );
 });
 
 test('requests that a mode refuses are refused with the reason, and change nothing', async (t) => {
@@ -593,39 +608,6 @@ test('progress becomes a rate and a time that is left', async (t) => {
   t.like(refresh, { kind: 'full', refreshId, doneBytes: 400 * 1024, totalBytes: total });
   t.true(Math.abs(refresh!.rate / (100 * 1024) - 1) < 0.1);
   t.true(Math.abs(refresh!.etaSeconds! - 6) <= 1);
-});
-
-test('sync flushes the local devices and waits for what was written so far, not for more', async (t) => {
-  const group = await GroupWorld.start();
-  await group.toNormal();
-  group.control.setCursor('published', 3);
-  let synced = false;
-  const waiting = group.actors
-    .address('g0/group')
-    .ask({ kind: 'sync' })
-    .then(() => {
-      synced = true;
-    });
-  await group.world.run(500);
-  t.true(group.log.includes('driver.flush') && group.log.includes('pmd.flush'));
-  t.false(synced);
-  group.control.setCursor('published', 9);
-  group.control.setCursor('durable', 3);
-  await group.until(waiting);
-  t.true(synced);
-});
-
-test('sync is refused where the mirror does not follow', async (t) => {
-  const group = await GroupWorld.start();
-  await t.throwsAsync(group.ask({ kind: 'sync' }), { code: 'TDMF_MODE_REFUSED' });
-  await group.toNormal();
-  group.control.setCursor('published', 3);
-  const waiting = t.throwsAsync(group.actors.address('g0/group').ask({ kind: 'sync' }), {
-    code: 'TDMF_MODE_REFUSED',
-  });
-  await group.world.run(100);
-  await group.fact({ type: 'driver.overflowed', sequence: 3 });
-  await group.until(waiting);
 });
 
 test('an entry that is refused twice goes to the map with all later ones (H48)', async (t) => {

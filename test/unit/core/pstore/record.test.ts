@@ -30,7 +30,7 @@ const facts = {
   tunables: { CHUNKSIZE: 256 },
   newEra: era(0xf0),
   newRefreshId: era(0xf1),
-  recovering: false,
+  restarted: false,
 };
 
 const normal: GroupRecord = {
@@ -161,17 +161,20 @@ for (const mode of ['normal', 'tracking', 'refresh'] as const) {
   });
 }
 
-test('actors restarted in a living process track: their maps know everything (H23, H46)', (t) => {
-  const crashed = (mode: GroupRecord['mode']) =>
-    decideStart({ ...normal, mode, clean: false }, { ...facts, recovering: true });
-  for (const mode of ['normal', 'tracking'] as const) {
-    const { row, record } = crashed(mode);
-    t.is(row, 'recovered');
-    t.like(record, { mode: 'tracking', mapAll: true, era: era(0xf0), unverified: false });
-  }
-  t.like(crashed('refresh').record, { mode: 'refresh', mapAll: true });
-  t.is(crashed('refresh').record.refresh?.id, era(0xf1));
-  t.is(crashed('passthru').record.mode, 'passthru');
+test('after a crash of its actors a group is in the mode it was in, in the same era (H23)', (t) => {
+  const running = { ...normal, clean: false };
+  const again = decideStart(running, { ...facts, restarted: true });
+  t.like(again, { row: 'restarted', record: { mode: 'normal', era: era(2), clean: false } });
+  const tracking = decideStart({ ...running, mode: 'tracking' }, { ...facts, restarted: true });
+  t.is(tracking.record.mode, 'tracking');
+  const refreshing: GroupRecord = {
+    ...running,
+    mode: 'refresh',
+    refresh: { id: era(0xee), kind: 'full' },
+  };
+  const refresh = decideStart(refreshing, { ...facts, restarted: true });
+  t.like(refresh.record, { mode: 'refresh', era: facts.newEra, mapAll: true });
+  t.is(refresh.record.refresh?.id, facts.newRefreshId);
 });
 
 test('an unclean start from PASSTHRU is PASSTHRU, and nothing was lost', (t) => {
