@@ -66,7 +66,7 @@ export const importTable: Readonly<Record<string, Row>> = {
   },
   'demo/': { folders: ['config/'], packages: ['node:*'] },
   'info.ts': { folders: ['actors/messages.ts'], packages: [] },
-  'events.ts': { folders: ['actors/messages.ts', 'core/', 'info.ts'], packages: [] },
+  'events.ts': { folders: ['actors/group-events.ts', 'core/', 'info.ts'], packages: [] },
   'tdmf.ts': {
     folders: ['core/', 'ports/', 'config/', 'server/', 'info.ts', 'events.ts'],
     packages: ['node:*'],
