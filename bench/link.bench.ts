@@ -8,7 +8,7 @@
 import { createServer, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { crc32c } from '../src/core/checksum.js';
+import type { Crc32c } from '../src/core/checksum.js';
 import { frameHeaderBytes, wireEntryBytes } from '../src/core/constants.js';
 import { encodeEntry } from '../src/core/wire/entry.js';
 import { frameKinds } from '../src/core/wire/messages.js';
@@ -16,6 +16,7 @@ import { sessionNonce } from '../src/core/wire/session.js';
 import { FrameSplitter } from '../src/core/wire/splitter.js';
 import { FrameWriter } from '../src/core/wire/writer.js';
 import { LinkHost } from '../src/io/link-host.js';
+import { native } from '../src/io/native.js';
 import { descriptorOf } from '../src/io/nbd-door.js';
 import { tlsDialer } from '../src/io/tls-link.js';
 
@@ -24,6 +25,7 @@ interface Input {
   readonly frames: number;
 }
 
+const crc32c: Crc32c = (bytes, offset, length, seed) => native.crc32c(bytes, offset, length, seed);
 const dataBytes = 256 * 1024;
 const key = new Uint8Array(32).fill(7);
 const hello = { kind: 'flushWanted', sequence: 1 } as const;
@@ -45,7 +47,7 @@ function receive(frames: number): void {
           if (kind !== frameKinds.blocks) startedAt = performance.now();
           else count += 1;
           if (count < frames) return;
-          parentPort?.postMessage(performance.now() - startedAt);
+          parentPort?.postMessage(performance.now() - startedAt, []);
           connection.close({ code: 'TDMF_LINK_CLOSED', message: 'measured' });
         },
         malformed: (error) => {
@@ -68,7 +70,8 @@ function receive(frames: number): void {
   });
   server.listen(0, '127.0.0.1', () => {
     const address = server.address();
-    parentPort?.postMessage(typeof address === 'object' && address !== null ? address.port : 0);
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    parentPort?.postMessage(port, []);
   });
 }
 
@@ -129,7 +132,7 @@ if (isMainThread && process.argv[1] === fileURLToPath(import.meta.url)) {
   process.stdout.write(
     `link: 256 KiB frames over loopback TLS, thread to thread: ${median.toFixed(0)} MB/s ` +
       `(${rates.map((rate) => rate.toFixed(0)).join(', ')}); ${nsPerByte.toFixed(2)} ns of CPU a byte, ` +
-      'both ends together, with the table version of CRC32C\n',
+      'both ends together\n',
   );
 } else if (!isMainThread) {
   const input = workerData as Input;

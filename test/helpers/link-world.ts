@@ -39,15 +39,12 @@ export async function realLinkWorld(options: RealLinkOptions = {}): Promise<Real
     with: () => log,
   };
   const server = new LinkHost({ log, ...options });
-  const dupFd = (): number => {
-    throw new Error('unused');
-  };
   const { arrivals } = options;
   const door = await openLinkDoor(
     {
       address: '127.0.0.1',
       port: 0,
-      dupFd,
+      dupFd: unused,
       detach: keepSocket,
       clock: new LoopClock(),
       log,
@@ -69,6 +66,10 @@ export async function realLinkWorld(options: RealLinkOptions = {}): Promise<Real
       void door.close();
     },
   };
+}
+
+function unused(): number {
+  throw new Error('detach is used instead');
 }
 
 export async function until(done: () => boolean, what: string): Promise<void> {

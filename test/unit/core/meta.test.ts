@@ -6,8 +6,8 @@ import {
   decodeMeta,
   emptyRecord,
   encodeMeta,
-  metaBytes,
   type MirrorRecord,
+  metaBytes,
   mirrorStates,
 } from '../../../src/core/meta.js';
 import { PositionPage } from '../../../src/core/position-page.js';
