@@ -325,7 +325,7 @@ test('a failed write fails its save only, and the record before stays (H28)', as
   t.like(failed.reason, { code: 'TDMF_PSTORE_FAILED', details: { path, errno: 5 } });
   host.disk.fault = undefined;
   const leases = [(await host.load(1))?.lease, (await host.load(2))?.lease];
-  t.deepEqual(leases.toSorted(), [1, 2]);
+  t.deepEqual(new Set(leases), new Set([1, 2]));
   await host.saved(recordOf(1, 3));
   await host.crash('powerCut');
   await host.start();
