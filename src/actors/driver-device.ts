@@ -42,6 +42,7 @@ export class DriverDevice implements CompletionSink {
   readonly #queue: BouncedOperation[] = [];
   readonly #vector = new IoVector(1);
   #buffer: ArenaMemory | undefined;
+  #broken = false;
   /** The blocks that the current step covers. */
   #stepStart = 0;
   #stepEnd = 0;
@@ -95,6 +96,11 @@ export class DriverDevice implements CompletionSink {
     }
   }
 
+  /** The driver has failed: what is under way ends with the step it is in. */
+  break(): void {
+    this.#broken = true;
+  }
+
   /** The device is closed. */
   release(): void {
     if (this.#buffer !== undefined) this.#memory.release(this.#buffer);
@@ -103,6 +109,7 @@ export class DriverDevice implements CompletionSink {
 
   /** A step of the first bounced operation is done. */
   completed(step: number, result: number): void {
+    if (this.#broken) return;
     const operation = this.#queue[0];
     assert(operation !== undefined, 'a step belongs to an operation');
     if (result < 0) {

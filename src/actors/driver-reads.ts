@@ -20,7 +20,7 @@ export interface DriverReadsOptions {
   readonly devices: readonly DriverDevice[];
   readonly control: GroupControlView;
   readonly facts: DriverFacts;
-  fail(error: unknown): void;
+  readonly fail: (error: unknown) => void;
 }
 
 export class DriverReads implements CompletionSink {
@@ -42,17 +42,19 @@ export class DriverReads implements CompletionSink {
   read(request: DriverRequest, connection: DriverConnection): void {
     const device = this.#options.devices[connection.device]!;
     const tag = this.#enter(request, connection.device);
+    if (this.#broken) return;
     device.read(request.memory, request.bytes, request.offset, this, tag);
   }
 
   flush(request: DriverRequest, connection: DriverConnection): void {
     const tag = this.#enter(request, connection.device);
-    this.#options.devices[connection.device]!.device.flush(this, tag);
+    if (!this.#broken) this.#options.devices[connection.device]!.device.flush(this, tag);
   }
 
   status(request: DriverRequest, connection: DriverConnection): void {
     const tag = this.#enter(request, connection.device);
     request.extentCount = 0;
+    if (this.#broken) return;
     this.#extents(tag, request, connection.device).catch(this.#options.fail);
   }
 
@@ -64,6 +66,11 @@ export class DriverReads implements CompletionSink {
       this.#broken = true;
       this.#options.fail(error);
     }
+  }
+
+  /** From now on nothing starts, and completions change nothing. */
+  break(): void {
+    this.#broken = true;
   }
 
   /** The driver has failed and its I/O has ended: gives every request back. */

@@ -47,7 +47,11 @@ export interface DriverWritesOptions {
   readonly facts: DriverFacts;
   /** Something was published or a fence passed: the turn has an end to look forward to. */
   changed(): void;
-  fail(error: unknown): void;
+  readonly fail: (error: unknown) => void;
+}
+
+function slotTable<T>(): (T | undefined)[] {
+  return Array.from({ length: writesInFlightMax }, () => undefined);
 }
 
 interface Waiting {
@@ -62,10 +66,10 @@ export class DriverWrites implements CompletionSink {
   readonly #locks: RangeLocks;
   readonly #waiting: Waiting[] = [];
   // By slot.
-  readonly #requests: (DriverRequest | undefined)[] = new Array(writesInFlightMax);
-  readonly #connections: (DriverConnection | undefined)[] = new Array(writesInFlightMax);
+  readonly #requests = slotTable<DriverRequest>();
+  readonly #connections = slotTable<DriverConnection>();
   /** Payload in the BAB that is not where the request was received. */
-  readonly #copies: (IoVector | undefined)[] = new Array(writesInFlightMax);
+  readonly #copies = slotTable<IoVector>();
   readonly #stages = new Uint8Array(writesInFlightMax);
   /** Bytes of the request that earlier steps have done, and that this step does. */
   readonly #done = new Float64Array(writesInFlightMax);
@@ -91,8 +95,8 @@ export class DriverWrites implements CompletionSink {
   admit(request: DriverRequest, connection: DriverConnection): void {
     const { device } = this.#options.devices[connection.device]!;
     assert(request.offset + request.length <= device.sizeBytes, 'I20: requests lie in the device');
-    // Whoever waits already goes first.
-    if (this.#waiting.length > 0 || !this.#enter(request, connection)) {
+    // Whoever waits already goes first; nothing starts any more when the driver has failed.
+    if (this.#broken || this.#waiting.length > 0 || !this.#enter(request, connection)) {
       this.#waiting.push({ request, connection });
     }
   }

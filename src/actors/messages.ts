@@ -71,7 +71,12 @@ export type PmdMessage =
   /** R9 or killrefresh: forget phase b; put what is not committed back into todo. */
   | { type: 'pmd.abort'; refreshId: string; again: boolean }
   /** Ask the secondary to flush through everything published (tdmfsync). */
-  | { type: 'pmd.flush' };
+  | { type: 'pmd.flush' }
+  /**
+   * The driver ended, or another one began: close the local devices held so far, then adopt these
+   * (none: wait for more). `pmd.devicesClosed` follows, and until then the lock is held (H22).
+   */
+  | { type: 'pmd.devices'; devices: SharedDevices };
 
 export type GroupMessage =
   | { type: 'driver.overflowed'; sequence: number }
@@ -89,6 +94,10 @@ export type GroupMessage =
   | { type: 'link.refused'; code: string; message: string; retryInMs: number }
   | { type: 'pmd.dropped'; token: number }
   | { type: 'pmd.stopped' }
+  /** The devices of before `pmd.devices` are closed. */
+  | { type: 'pmd.devicesClosed' }
+  /** The secondary refused the same entry twice: it must go to the map, with all later ones (H48). */
+  | { type: 'pmd.poisoned'; era: Era; sequence: number }
   | { type: 'mirror.stateChanged'; mirrorState: MirrorState }
   | { type: 'refresh.progressed'; refreshId: string; doneBytes: number; totalBytes: number }
   /** Rule 43a holds: phase b may begin. */

@@ -61,6 +61,8 @@ export const reconnectMaxMs = 5_000;
 /** The secondary flushes after this many bytes, this long after a write, or when idle. */
 export const flushAfterBytes = 16 * mib;
 export const flushAfterMs = 200;
+/** Quiet for so long counts as idle (Rule 39). */
+export const flushIdleMs = 20;
 
 /** A switch of duties, or the wait for the commit mark, is undone after this (Rule 3). */
 export const switchLimitMs = 30_000;

@@ -14,6 +14,7 @@
  * - On a direct device (`direct`) offset, length and memory of every piece must be multiples of
  *   `alignmentBytes`; otherwise −EINVAL. The caller does the read-modify-write (H16).
  */
+import type { Crc32c } from '../core/checksum.js';
 import type { IoVector } from '../core/io-vector.js';
 import type { CompletionSink } from './completion.js';
 
@@ -109,8 +110,8 @@ export interface ArenaMemory {
 
 /** Checksums over arena memory; synchronous, on the calling thread. */
 export interface Digest {
-  /** CRC-32C (Castagnoli) of the range, continued from `seed` (0 to begin). */
-  crc32c(memory: Uint8Array, offset: number, length: number, seed?: number): number;
+  /** CRC-32C (Castagnoli) of the range, continued from `seed` (0 to begin). May be called unbound. */
+  readonly crc32c: Crc32c;
   /** XXH3-128 of the range, written as 16 bytes (canonical, big endian) into `out`. */
   xxh3(
     memory: Uint8Array,

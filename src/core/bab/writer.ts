@@ -42,6 +42,8 @@ export class BabWriter {
   readonly #descriptors: DescriptorRing;
   readonly #payload: PayloadLog;
   readonly #entry = newBabEntry();
+  /** Something was published since the driver last looked. */
+  publishedAny = false;
   /** Descriptors, and sequence numbers, promised to started writes. */
   #reserved = 0;
 
@@ -97,6 +99,11 @@ export class BabWriter {
   /** Sequences that may still be promised within the lease. */
   get leaseLeft(): number {
     return this.control.lease - this.control.stamped - this.#reserved;
+  }
+
+  /** The group has chunks: entries, payload under way, or what it keeps for the next write. */
+  get holdsMemory(): boolean {
+    return this.pool.usedChunks(this.#poolSlot) > 0;
   }
 
   get reserved(): number {
@@ -275,6 +282,7 @@ export class BabWriter {
     this.#reserved -= count;
     assert(this.#reserved >= 0, 'entries are promised before they are published');
     this.control.setCursor('published', this.control.cursor('published') + count);
+    this.publishedAny = true;
     // Behind the cursor: after a crash in between, the last descriptor tells the number (recover.ts).
     this.control.stamped += count;
     assert(this.control.stamped <= this.control.lease, 'I17: no sequence beyond the lease');

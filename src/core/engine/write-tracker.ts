@@ -171,6 +171,11 @@ export class WriteTracker {
     this.#mark(slot);
   }
 
+  /** Recovery: the range of a slot that had the mark duty, or has it now, is marked again. */
+  markAgain(slot: number): void {
+    if ((this.writer.slots.dutiesOf(slot) & duty.mark) !== 0) this.#mark(slot);
+  }
+
   #interrupt(): void {
     this.#eraOpen = false;
     this.#graces.clear();

@@ -73,6 +73,7 @@ export class FrameSplitter {
   #filled = 0;
   #crc = 0;
   #frames = 0;
+  #controls = 0;
   #stopped = false;
 
   constructor(sink: FrameSink, options: SplitterOptions) {
@@ -156,7 +157,9 @@ export class FrameSplitter {
     if (sessionLow !== nonce.low || sessionHigh !== nonce.high) return 'frame of another session';
     if (number !== this.#frames + 1) return 'frame number';
     if (flags !== 0 || !this.#reservedIsZero()) return 'frame flags';
-    if (this.#frames === 0) {
+    // A secondary may have a journal to replay before it can answer: only its heart beats meanwhile.
+    const beating = kind === frameKinds.heartbeat && sender === 'secondary';
+    if (this.#controls === 0 && !beating) {
       if (kind !== frameKinds.control) return 'first frame is no control frame';
       if (payloadLength > firstFramePayloadMax) return 'first frame too long';
     }
@@ -208,6 +211,7 @@ export class FrameSplitter {
       return;
     }
     this.#frames += 1;
+    if (this.#header.kind === frameKinds.control) this.#controls += 1;
     this.#filled = 0;
     this.#target = undefined;
     this.#sink.frame(this.#header, target);

@@ -1,0 +1,171 @@
+/**
+ * Puts together one BLOCKS frame: the table right before data that stays where it was read, and
+ * records of zeroes, which have no data and join their neighbours. Each record gets its running
+ * number here, in the moment before it is sent. Which blocks, and when, is refresh-sender.ts's.
+ */
+import { assert } from '../core/assert.js';
+import {
+  babEntryPayloadMax,
+  frameHeaderBytes,
+  mapBlockBytes,
+  wireEntryBytes,
+  zeroStepBytes,
+} from '../core/constants.js';
+import type { Refresh } from '../core/engine/refresh.js';
+import { emptyWireEntry, encodeEntry } from '../core/wire/entry.js';
+import { entryFlags } from '../core/wire/messages.js';
+import type { Digest } from '../ports/block-device.js';
+
+/** Blocks in a row on one device. */
+export interface BlockPiece {
+  readonly device: number;
+  first: number;
+  count: number;
+}
+
+/** Blocks of one read, and which of them are all zeroes (bit 0 is the first). */
+export interface ReadPiece extends BlockPiece {
+  zeroMask: number;
+}
+
+export const readBlocksMax = babEntryPayloadMax / mapBlockBytes;
+export const zeroBlocksMax = zeroStepBytes / mapBlockBytes;
+const zeroPiecesMax = 32;
+
+/** Memory before the data of a slot: a header and the longest table; keeps the data aligned. */
+export const frontBytes = 4096;
+assert(
+  frameHeaderBytes + (zeroPiecesMax + readBlocksMax) * wireEntryBytes <= frontBytes,
+  'header and table fit before the data',
+);
+
+export class BlocksFrame {
+  /** Of the frame laid out last: where its header goes, and what it carries. */
+  start = 0;
+  count = 0;
+  payloadBytes = 0;
+  dataBytes = 0;
+  readonly #digest: Digest;
+  readonly #refresh: Refresh;
+  #zeroes: BlockPiece[] = [];
+  readonly #entry = emptyWireEntry();
+
+  constructor(digest: Digest, refresh: Refresh) {
+    this.#digest = digest;
+    this.#refresh = refresh;
+  }
+
+  get zeroes(): readonly BlockPiece[] {
+    return this.#zeroes;
+  }
+
+  get zeroesFull(): boolean {
+    return this.#zeroes.length >= zeroPiecesMax;
+  }
+
+  addZeroes({ device, first, count }: BlockPiece): void {
+    const last = this.#zeroes.at(-1);
+    if (
+      last?.device === device &&
+      last.first + last.count === first &&
+      last.count + count <= zeroBlocksMax
+    ) {
+      last.count += count;
+    } else {
+      this.#zeroes.push({ device, first, count });
+    }
+  }
+
+  forgetZeroes(): void {
+    this.#zeroes = [];
+  }
+
+  /** Which blocks of a piece that was read to `bytes[data…]` are all zeroes. */
+  zeroMask(piece: BlockPiece, bytes: Uint8Array, data: number): number {
+    let mask = 0;
+    for (let block = 0; block < piece.count; block += 1) {
+      const length = this.#refresh.lengthOf(piece.device, piece.first + block, 1);
+      if (this.#digest.isZero(bytes, data + block * mapBlockBytes, length)) mask |= 1 << block;
+    }
+    return mask;
+  }
+
+  /** Payload of the frame that `layOut` would make. */
+  payloadOf(piece: ReadPiece | undefined): number {
+    let records = this.#zeroes.length;
+    let data = 0;
+    if (piece !== undefined) {
+      for (let block = 0; block < piece.count; ) {
+        const run = runOf(piece, block);
+        records += 1;
+        if (!isZeroAt(piece, block)) {
+          data += this.#refresh.lengthOf(piece.device, piece.first + block, run);
+        }
+        block += run;
+      }
+    }
+    this.count = records;
+    this.dataBytes = data;
+    this.payloadBytes = records * wireEntryBytes + data;
+    return this.payloadBytes;
+  }
+
+  /**
+   * Lays the frame out around `bytes[data…]` and numbers its records; call `payloadOf` first. Blocks
+   * of zeroes inside the piece are closed up, so that the data is in one piece.
+   */
+  layOut(piece: ReadPiece | undefined, bytes: Uint8Array, data: number): void {
+    let table = data - this.count * wireEntryBytes;
+    this.start = table - frameHeaderBytes;
+    assert(this.start >= 0, 'header and table fit before the data');
+    for (const zeroes of this.#zeroes) {
+      this.#record(bytes, table, zeroes.device, zeroes.first, zeroes.count, true);
+      table += wireEntryBytes;
+    }
+    this.#zeroes = [];
+    if (piece === undefined) return;
+    let end = data;
+    for (let block = 0; block < piece.count; ) {
+      const run = runOf(piece, block);
+      const zero = isZeroAt(piece, block);
+      const length = this.#record(bytes, table, piece.device, piece.first + block, run, zero);
+      table += wireEntryBytes;
+      if (!zero) {
+        const from = data + block * mapBlockBytes;
+        if (from !== end) bytes.copyWithin(end, from, from + length);
+        end += length;
+      }
+      block += run;
+    }
+  }
+
+  #record(
+    bytes: Uint8Array,
+    at: number,
+    device: number,
+    first: number,
+    count: number,
+    zero: boolean,
+  ): number {
+    const entry = this.#entry;
+    entry.sequence = this.#refresh.records.push(device, first, count);
+    entry.device = device;
+    entry.flags = zero ? entryFlags.zero | entryFlags.mayUnmap : 0;
+    entry.offset = first * mapBlockBytes;
+    entry.length = this.#refresh.lengthOf(device, first, count);
+    encodeEntry(bytes, at, entry);
+    return entry.length;
+  }
+}
+
+function isZeroAt(piece: ReadPiece, block: number): boolean {
+  return (piece.zeroMask & (1 << block)) !== 0;
+}
+
+/** Blocks from `block` on that are alike: all zeroes, or none. */
+function runOf(piece: ReadPiece, block: number): number {
+  const zero = isZeroAt(piece, block);
+  let end = block + 1;
+  while (end < piece.count && isZeroAt(piece, end) === zero) end += 1;
+  return end - block;
+}

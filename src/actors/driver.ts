@@ -1,0 +1,401 @@
+/**
+ * The driver of one logical group: owner of the local devices, first to see every write of an
+ * application, and the only one who decides what of it the mirror will get (T1, T2). One object for
+ * one driver domain (Rule 13).
+ *
+ *   connections ─► reads ──────────────► local devices
+ *        └───────► writes ─ tracker ───►       │
+ *                             ├─► BAB ◄── pmd  └─► maps ◄── pmd (refresh)
+ *   group ──duties, era──►────┘
+ *
+ * Messages change the duties of writes that start from then on; facts go back to the group when
+ * fences have passed. It never waits for the PMD, the network or the group (I15, Rule 47). When it
+ * fails, writes in flight stay in their slots for its successor (H23).
+ */
+import { assert, unreachable } from '../core/assert.js';
+import { BabPool } from '../core/bab/pool.js';
+import { BabWriter } from '../core/bab/writer.js';
+import { DeviceMap } from '../core/bitmap/device-map.js';
+import { nbdRequestMax, sequenceLeaseStep } from '../core/constants.js';
+import type { Fence } from '../core/engine/fences.js';
+import { WriteTracker } from '../core/engine/write-tracker.js';
+import { TdmfError } from '../core/errors.js';
+import type { ArenaMemory, SharedDevice } from '../ports/block-device.js';
+import type { TimerHandle } from '../ports/clock.js';
+import type { Actor, ActorContext, StartActor } from './actor.js';
+import { DriverConnection } from './driver-connection.js';
+import { DriverDevice } from './driver-device.js';
+import { DriverFacts } from './driver-facts.js';
+import { DriverReads } from './driver-reads.js';
+import { recoverWritesInFlight } from './driver-recovery.js';
+import { DriverWrites } from './driver-writes.js';
+import type {
+  DriverMessage,
+  GroupDevice,
+  GroupMessage,
+  GroupShared,
+  PmdMessage,
+} from './messages.js';
+import { NbdSession } from './nbd-session.js';
+
+export interface DriverOptions {
+  readonly shared: GroupShared;
+  readonly devices: readonly GroupDevice[];
+  readonly groupActor: string;
+  readonly pmdActor: string;
+  /** A driver of this start was here before and died; its I/O has ended. */
+  readonly recovering: boolean;
+}
+
+/** What the driver answers: handles for refresh reads (H22), and how many clients there are. */
+export type DriverQuestion = { kind: 'driver.share' } | { kind: 'driver.connections' };
+
+/** While entries are held, what the secondary has is collected this often. */
+const collectMs = 250;
+/** And at the end of a turn, when this many are waiting for it. */
+const collectEntries = 64;
+
+export const startDriver: StartActor<DriverOptions, DriverMessage> = async (context, options) => {
+  const { devices: opener } = context.ports;
+  const opened: DriverDevice[] = [];
+  try {
+    for (const { data, cache } of options.devices) {
+      const access = { path: data, access: 'readwrite' } as const;
+      const device = await opener.open(cache === undefined ? access : { ...access, cache });
+      opened.push(new DriverDevice(device, opener));
+    }
+    const driver = new Driver(context, options, opened);
+    if (options.recovering) await driver.recover();
+    return driver;
+  } catch (error) {
+    for (const { device } of opened) await device.close();
+    throw error;
+  }
+};
+
+class Driver implements Actor<DriverMessage> {
+  readonly #context: ActorContext;
+  readonly #names: readonly string[];
+  readonly #devices: readonly DriverDevice[];
+  readonly #arenas: readonly ArenaMemory[];
+  readonly #writer: BabWriter;
+  readonly #tracker: WriteTracker;
+  readonly #facts: DriverFacts;
+  readonly #reads: DriverReads;
+  readonly #writes: DriverWrites;
+  readonly #sessions = new Map<NbdSession, DriverConnection>();
+  #connectionCount = 0;
+  #failed = false;
+  #stopping = false;
+  #turnAsked = false;
+  #collecting: TimerHandle | undefined;
+  /** The lease of which the group was told that it runs low. */
+  #lowLease = 0;
+  #leaseFrom = 0;
+
+  constructor(context: ActorContext, options: DriverOptions, devices: readonly DriverDevice[]) {
+    const { shared } = options;
+    this.#context = context;
+    this.#names = options.devices.map(({ name }) => name);
+    this.#devices = devices;
+    this.#arenas = shared.babMemories.map((memory, index) =>
+      context.ports.devices.attach(memory, index),
+    );
+    this.#writer = new BabWriter({
+      pool: BabPool.attach(shared.pool, shared.babMemories),
+      poolSlot: shared.poolSlot,
+      control: shared.control,
+      recovering: options.recovering,
+    });
+    const maps = devices.map(
+      ({ device }, index) => new DeviceMap(shared.maps[index]!, device.sizeBytes),
+    );
+    this.#tracker = new WriteTracker(this.#writer, maps);
+    this.#facts = new DriverFacts(
+      context.clock,
+      context.address<GroupMessage>(options.groupActor),
+      context.address<PmdMessage>(options.pmdActor),
+    );
+    const shortcuts = {
+      names: this.#names,
+      devices,
+      facts: this.#facts,
+      fail: (error: unknown) => this.#fail(error),
+    };
+    this.#reads = new DriverReads({ ...shortcuts, control: this.#writer.control });
+    this.#writes = new DriverWrites({
+      ...shortcuts,
+      tracker: this.#tracker,
+      clock: context.clock,
+      changed: () => this.#askTurn(),
+    });
+    this.#leaseFrom = this.#writer.control.stamped;
+  }
+
+  /** H22, H23: before the first connection is accepted. */
+  async recover(): Promise<void> {
+    const { control } = this.#writer;
+    const found = await recoverWritesInFlight({
+      tracker: this.#tracker,
+      devices: this.#devices,
+      digest: this.#context.ports.devices.digest,
+      clock: this.#context.clock,
+    });
+    this.#context.log.write('info', 'the driver has recovered', { writesInFlight: found });
+    // The one who overflowed may have died before anybody knew.
+    if (control.latched) {
+      this.#facts.factOnce({ type: 'driver.overflowed', sequence: control.stamped });
+    }
+    this.#askTurn();
+  }
+
+  receive(message: DriverMessage): void {
+    this.#run(() => this.#receive(message));
+  }
+
+  #receive(message: DriverMessage): void {
+    switch (message.type) {
+      case 'driver.duties':
+        this.#changeDuties(message.append, message.mark, message.token);
+        break;
+      case 'driver.era':
+        this.#tracker.beginEra(message.era, message.sequence, message.lease);
+        this.#leaseFrom = message.sequence - 1;
+        break;
+      case 'driver.lease':
+        if (message.lease > this.#writer.control.lease)
+          this.#leaseFrom = this.#writer.control.lease;
+        this.#tracker.extendLease(message.lease);
+        break;
+      case 'driver.markAll':
+        this.#tracker.markAll();
+        this.#facts.fact({ type: 'driver.markedAll', token: message.token });
+        break;
+      case 'driver.mark':
+        this.#writes.fences.put('mark', message.token);
+        this.#passFences();
+        break;
+      case 'driver.commit': {
+        const cleared = this.#tracker.commit(message.graceToken);
+        this.#facts.fact({ type: 'driver.committed', token: message.token, cleared });
+        break;
+      }
+      case 'driver.connection':
+        this.#connect(message);
+        break;
+      case 'driver.flush':
+        this.#flush(message.token);
+        break;
+      default:
+        unreachable(message);
+    }
+  }
+
+  ask(question: unknown): Promise<unknown> {
+    const { kind } = question as DriverQuestion;
+    switch (kind) {
+      case 'driver.share':
+        return Promise.resolve(this.#devices.map(({ device }): SharedDevice => device.share()));
+      case 'driver.connections':
+        return Promise.resolve(this.#connectionCount);
+      default:
+        return Promise.reject(new TdmfError('TDMF_INTERNAL', { what: `question ${String(kind)}` }));
+    }
+  }
+
+  /** The group's or the PMD's mailbox has room again. */
+  writable(): void {
+    this.#facts.tell();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#collecting?.cancel();
+    if (this.#failed) {
+      // Completions change nothing any more; what is in flight ends with the devices (H22).
+      const sessions = this.#closeSessions();
+      await this.#closeDevices();
+      this.#writes.giveBackAll();
+      this.#reads.giveBackAll();
+      await sessions;
+    } else {
+      await this.#closeSessions();
+      await this.#flushDevices();
+      await this.#closeDevices();
+      this.#writer.reclaim(true);
+    }
+    this.#facts.stop();
+    for (const arena of this.#arenas) this.#context.ports.devices.release(arena);
+  }
+
+  /** A throw anywhere stops everything at once: slots must say what was in flight (H23). */
+  #run(run: () => void): void {
+    if (this.#failed) return;
+    try {
+      run();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failed = true;
+    this.#writes.break();
+    this.#reads.break();
+    for (const device of this.#devices) device.break();
+    this.#context.fail(error);
+  }
+
+  #changeDuties(append: boolean, mark: boolean, token: number): void {
+    const before = this.#tracker.overflows;
+    this.#tracker.change(append, mark);
+    if (this.#tracker.overflows !== before) {
+      const sequence = this.#writer.control.stamped;
+      this.#facts.factOnce({ type: 'driver.overflowed', sequence });
+    }
+    // Answered even when no duty was added: the group may have asked an earlier incarnation.
+    this.#writes.fences.put('grace', token);
+    this.#passFences();
+  }
+
+  /** Rule 3: facts that wait for the writes in flight. */
+  #passFences(): void {
+    for (;;) {
+      const fence: Fence | undefined = this.#writes.fences.takePassed();
+      if (fence === undefined) return;
+      const { token } = fence;
+      const sequence = this.#writer.control.stamped;
+      if (fence.purpose === 'grace') {
+        this.#tracker.graced(token);
+        this.#facts.fact({ type: 'driver.graced', token, sequence });
+      } else {
+        this.#facts.fact({ type: 'driver.marked', token, sequence });
+      }
+    }
+  }
+
+  #connect(message: Extract<DriverMessage, { type: 'driver.connection' }>): void {
+    const { ports, clock, log } = this.#context;
+    const stream = ports.streams.adoptStream(message.fd);
+    const index = this.#names.indexOf(message.device);
+    if (index < 0 || this.#stopping) {
+      stream.close().catch((error: unknown) => this.#fail(error));
+      return;
+    }
+    const { device } = this.#devices[index]!;
+    const connection = new DriverConnection(index, device.alignmentBytes, {
+      tracker: this.#tracker,
+      reads: this.#reads,
+      writes: this.#writes,
+      memory: ports.devices,
+    });
+    const session = new NbdSession(stream, connection, clock, {
+      rules: {
+        sizeBytes: device.sizeBytes,
+        readOnly: false,
+        canTrim: true,
+        blockMin: 1,
+        blockMax: nbdRequestMax,
+        structuredReplies: message.structuredReplies,
+        allocationContext: message.baseAllocation,
+      },
+      leftover: message.leftover,
+      memory: ports.devices,
+      ended: (why) => {
+        this.#sessions.delete(session);
+        this.#connectionCount--;
+        connection.end();
+        log.write('debug', 'an NBD connection ended', { device: message.device, why });
+      },
+      fail: (error) => this.#fail(error),
+    });
+    this.#sessions.set(session, connection);
+    this.#connectionCount++;
+    session.start();
+  }
+
+  #flush(token: number): void {
+    let left = this.#devices.length;
+    let errorCode: string | undefined;
+    this.#devices.forEach(({ device }, index) => {
+      const flushed = (result: number) => {
+        if (result < 0) {
+          errorCode = 'TDMF_DEVICE_FAILED';
+          this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
+        }
+        left--;
+        if (left === 0) this.#facts.fact({ type: 'driver.flushed', token, errorCode });
+      };
+      device.flush({ completed: (_, result) => this.#run(() => flushed(result)) }, 0);
+    });
+  }
+
+  /** Once per turn of the loop: what many completions have in common. */
+  #askTurn(): void {
+    if (this.#turnAsked) return;
+    this.#turnAsked = true;
+    this.#context.clock.endOfTurn(this.#turn);
+  }
+
+  readonly #turn = (): void => this.#run(() => this.#endTurn());
+
+  #endTurn(): void {
+    this.#turnAsked = false;
+    const { control } = this.#writer;
+    this.#passFences();
+    if (this.#writer.publishedAny && control.takeSleeper()) this.#facts.wakePmd();
+    this.#writer.publishedAny = false;
+    if (control.held - control.pending >= collectEntries) this.#writer.reclaim();
+    this.#watchLease();
+    this.#collectLater();
+  }
+
+  #watchLease(): void {
+    const { control } = this.#writer;
+    if (!this.#tracker.appending || control.lease === this.#lowLease) return;
+    const step = Math.min(sequenceLeaseStep, control.lease - this.#leaseFrom);
+    if (control.lease - control.stamped >= step / 2) return;
+    this.#lowLease = control.lease;
+    this.#facts.factOnce({ type: 'driver.leaseLow', sequence: control.stamped });
+  }
+
+  #collectLater(): void {
+    if (this.#stopping || !this.#writer.holdsMemory) return;
+    this.#collecting ??= this.#context.clock.after(collectMs, this.#collect);
+  }
+
+  readonly #collect = (): void =>
+    this.#run(() => {
+      this.#collecting = undefined;
+      this.#writer.reclaim(true);
+      this.#collectLater();
+    });
+
+  async #closeSessions(): Promise<void> {
+    await Promise.all(
+      [...this.#sessions.keys()].map((session) => session.close('the group stops')),
+    );
+    assert(this.#writes.inFlight === 0 || this.#failed, 'a closed session has its requests back');
+  }
+
+  async #closeDevices(): Promise<void> {
+    await Promise.all(this.#devices.map(({ device }) => device.close()));
+    for (const device of this.#devices) device.release();
+  }
+
+  /** Nobody is told about an error here but the log: the next start is unclean for other reasons. */
+  async #flushDevices(): Promise<void> {
+    await Promise.all(
+      this.#devices.map(
+        ({ device }, index) =>
+          new Promise<void>((resolve) => {
+            const completed = (_: number, result: number) => {
+              if (result < 0) this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
+              resolve();
+            };
+            device.flush({ completed }, 0);
+          }),
+      ),
+    );
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * Reads journal files back: checks a committed one against its commit record, judges its tail (Rule
+ * 25), and feeds its frames to the mirror through the receive memory, exactly as if they had come
+ * over the link. Reading goes in file order, one frame at a time; the mirror writes many at once.
+ */
+import { frameHeaderBytes, framePayloadMax } from '../core/constants.js';
+import type { FrameRing } from '../core/engine/frame-ring.js';
+import { TdmfError } from '../core/errors.js';
+import { IoVector } from '../core/io-vector.js';
+import { judgeRecord } from '../core/journal/recovery.js';
+import { decodeSegmentHeader, segmentHeaderBytes } from '../core/journal/segment.js';
+import type { CommittedJournal, JournalFile } from '../core/meta.js';
+import { decodeEntry, emptyWireEntry, validateEntries } from '../core/wire/entry.js';
+import { decodeFrameHeader, emptyFrameHeader, frameMagic } from '../core/wire/frame.js';
+import { frameKinds } from '../core/wire/messages.js';
+import type { ArenaMemory, BlockDevice, DeviceOpener } from '../ports/block-device.js';
+import { deviceCall } from './device-call.js';
+import { deviceFailed } from './mirror.js';
+
+/** The frame at some place of a file. */
+export interface JournalFrame {
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+const windowBytes = 2 * (frameHeaderBytes + framePayloadMax);
+
+/** Reads frames of one file into memory of its own. */
+export class JournalReader {
+  readonly #opener: DeviceOpener;
+  readonly #device: BlockDevice;
+  readonly #memory: ArenaMemory;
+  readonly #vector = new IoVector(1);
+  readonly #header = emptyFrameHeader();
+  readonly #entry = emptyWireEntry();
+  #session: { low: number; high: number } | undefined;
+  /** What of the file lies in memory, and where in memory the frame last read begins. */
+  #base = 0;
+  #held = 0;
+  #at = 0;
+
+  constructor(opener: DeviceOpener, device: BlockDevice) {
+    this.#opener = opener;
+    this.#device = device;
+    this.#memory = opener.allocate(windowBytes);
+  }
+
+  close(): void {
+    this.#opener.release(this.#memory);
+  }
+
+  /** Checks segment header, length and checksum of a committed file; what is wrong, in words. */
+  async check(
+    group: number,
+    journal: CommittedJournal,
+    file: JournalFile,
+  ): Promise<string | undefined> {
+    const { crc32c } = this.#opener.digest;
+    let checksum = 0;
+    for (let at = 0; at < file.length; ) {
+      const wanted = Math.min(windowBytes, file.length - at);
+      const length = await this.#read(at, wanted);
+      if (length < wanted) return 'it is shorter than the commit record says';
+      if (at === 0) {
+        const header = decodeSegmentHeader(this.#memory.bytes, 0, crc32c);
+        if (typeof header === 'string') return header;
+        const right =
+          header.group === group &&
+          header.kind === file.kind &&
+          header.segment === file.segment &&
+          header.refreshId === journal.refreshId &&
+          header.era === journal.era &&
+          header.firstSequence === file.firstSequence;
+        if (!right) return 'it belongs to another refresh';
+      }
+      checksum = crc32c(this.#memory.bytes, 0, length, checksum);
+      at += length;
+    }
+    return checksum === file.checksum ? undefined : 'its checksum is wrong';
+  }
+
+  /**
+   * The frame at `offset`, validated: `next` is the number its first record must bear. `place` copies
+   * it until the next read.
+   */
+  async frameAt(
+    offset: number,
+    kind: number,
+    next: number,
+    sizes: ArrayLike<number>,
+  ): Promise<JournalFrame | 'end' | 'bad'> {
+    let got = this.#inMemory(offset);
+    if (got < frameHeaderBytes) got = await this.#load(offset);
+    if (got === 0) return 'end';
+    const { crc32c } = this.#opener.digest;
+    const { bytes } = this.#memory;
+    const header = this.#header;
+    if (got < frameHeaderBytes) return 'bad';
+    if (decodeFrameHeader(bytes, this.#at, header, crc32c) !== undefined) return 'bad';
+    const { payloadLength, count } = header;
+    if (header.kind !== kind || payloadLength > framePayloadMax) return 'bad';
+    if (frameHeaderBytes + payloadLength > got) got = await this.#load(offset);
+    if (frameHeaderBytes + payloadLength > got) return 'bad';
+    const payload = this.#at + frameHeaderBytes;
+    if (crc32c(bytes, payload, payloadLength) !== header.payloadCrc) return 'bad';
+    if (validateEntries(bytes, payload, header, sizes) !== undefined) return 'bad';
+    decodeEntry(bytes, payload, this.#entry);
+    if (this.#entry.sequence !== next) return 'bad';
+    this.#session = { low: header.sessionLow, high: header.sessionHigh };
+    return { bytes: frameHeaderBytes + payloadLength, first: next, last: next + count - 1 };
+  }
+
+  /** Whether a whole header of the session of the frames read so far begins behind `offset`. */
+  async successorBehind(offset: number): Promise<boolean> {
+    const { crc32c } = this.#opener.digest;
+    const { bytes } = this.#memory;
+    const header = emptyFrameHeader();
+    for (let at = offset + 1; ; ) {
+      const got = await this.#read(at, windowBytes);
+      for (let index = 0; index + frameHeaderBytes <= got; index += 1) {
+        if (bytes[index] !== (frameMagic & 0xff)) continue;
+        if (decodeFrameHeader(bytes, index, header, crc32c) !== undefined) continue;
+        const session = this.#session;
+        if (session === undefined) return true;
+        if (header.sessionLow === session.low && header.sessionHigh === session.high) return true;
+      }
+      if (got < windowBytes) return false;
+      at += got - frameHeaderBytes + 1;
+    }
+  }
+
+  /** Copies the frame last read into the receive memory; its number there, or −1 without room. */
+  place(ring: FrameRing, into: Uint8Array): number {
+    const { count, payloadLength, kind } = this.#header;
+    const frame = ring.place(kind, count, payloadLength, false);
+    if (frame < 0) return -1;
+    const length = frameHeaderBytes + payloadLength;
+    into.set(this.#memory.bytes.subarray(this.#at, this.#at + length), ring.headerOf(frame));
+    return frame;
+  }
+
+  /** Bytes of the file from `offset` on that are in memory; `#at` is where they begin. */
+  #inMemory(offset: number): number {
+    this.#at = offset - this.#base;
+    return this.#at < 0 ? 0 : Math.max(0, this.#held - this.#at);
+  }
+
+  async #load(offset: number): Promise<number> {
+    this.#held = await this.#read(offset, windowBytes);
+    this.#base = offset;
+    this.#at = 0;
+    return this.#held;
+  }
+
+  async #read(offset: number, length: number): Promise<number> {
+    this.#held = 0;
+    const vector = this.#vector.single(this.#memory.arena, 0, length);
+    const result = await deviceCall((sink) => this.#device.read(vector, offset, sink, 0));
+    if (result < 0) throw deviceFailed(this.#device.path, 'read', -result);
+    return result;
+  }
+}
+
+/** How far the `.c` file goes on behind its commit record. */
+export interface Tail {
+  /** Last sequence of the file, and the place behind it. */
+  readonly last: number;
+  readonly end: number;
+}
+
+/**
+ * Walks the `.c` file from its first frame and judges every place (Rule 25). `durable`: the recorded
+ * durable position. @throws TDMF_JOURNAL_DAMAGED
+ */
+export async function walkEntries(
+  reader: JournalReader,
+  path: string,
+  file: JournalFile,
+  durable: number,
+  sizes: ArrayLike<number>,
+): Promise<Tail> {
+  let end = segmentHeaderBytes;
+  let last = file.firstSequence - 1;
+  for (;;) {
+    const frame = await reader.frameAt(end, frameKinds.entries, last + 1, sizes);
+    const bad = frame === 'bad';
+    const { id, verdict } = judgeRecord({
+      valid: typeof frame === 'object',
+      atEnd: frame === 'end',
+      committed: end < file.length,
+      needed: last < durable,
+      successor: bad && (await reader.successorBehind(end)),
+    });
+    if (verdict === 'damage') throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path, what: id });
+    if (typeof frame === 'string') return { last, end };
+    last = frame.last;
+    end += frame.bytes;
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * One refresh as the PMD carries it out, over as many sessions as it takes: the conversation with
+ * the RMD and the group around the walk (core/engine/refresh.ts) and the reads (refresh-sender.ts).
+ *
+ *   waiting ─attach─► beginning ─refreshReady─► a ─freeze─► b ─mark sent─► marked ─committed─► over
+ *      ▲                                        ▲ └── abort ──┘               │ link lost
+ *      └───────────── link lost (R9) ───────────┴───────── verdict ◄──────────┘
+ *
+ * In `verdict` the mark was sent and the link broke: whether the commit happened is for the next
+ * `welcome` to say (R10), so nothing is given up before. The group decides when to go to phase b;
+ * this file reports facts, and answers `refresh.phaseBLost` whenever phase b cannot be had.
+ */
+import type { BabReader } from '../core/bab/reader.js';
+import type { DeviceMap } from '../core/bitmap/device-map.js';
+import { sectorBytes } from '../core/constants.js';
+import { Rate } from '../core/engine/rate.js';
+import { Refresh } from '../core/engine/refresh.js';
+import type { Window } from '../core/engine/window.js';
+import { TdmfError } from '../core/errors.js';
+import type { Welcome } from '../core/wire/messages.js';
+import type { BlockDevice } from '../ports/block-device.js';
+import type { TimerHandle } from '../ports/clock.js';
+import type { ActorContext } from './actor.js';
+import type { GroupMessage } from './messages.js';
+import type { PmdSession } from './pmd-session.js';
+import { RefreshSender } from './refresh-sender.js';
+
+export interface PmdRefreshOptions {
+  readonly refreshId: string;
+  readonly maps: readonly DeviceMap[];
+  readonly reader: BabReader;
+  readonly poolSlot: number;
+  readonly chunkBytes: number;
+  readonly tell: (message: GroupMessage) => void;
+  /** Something can be sent. */
+  readonly changed: () => void;
+}
+
+type State = 'waiting' | 'beginning' | 'a' | 'b' | 'marked' | 'verdict';
+
+export class PmdRefresh {
+  readonly refreshId: string;
+  readonly engine: Refresh;
+  /** Era of phase b, and its mark once known. */
+  era: string | undefined;
+  mark: number | undefined;
+  readonly #context: ActorContext;
+  readonly #options: PmdRefreshOptions;
+  #state: State = 'waiting';
+  #session: PmdSession | undefined;
+  #sender: RefreshSender | undefined;
+  #toldRead = false;
+  #failed = false;
+  #passStartedAt = 0;
+  #passTimer: TimerHandle | undefined;
+  readonly #writeRate = new Rate();
+
+  constructor(context: ActorContext, options: PmdRefreshOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.refreshId = options.refreshId;
+    const devices = options.maps.map(({ todo, sizeBytes }) => ({ todo, sizeBytes }));
+    this.engine = new Refresh(options.refreshId, devices, recordsMax);
+  }
+
+  get inPhaseB(): boolean {
+    return this.#state === 'b' || this.#state === 'marked';
+  }
+
+  get awaitsVerdict(): boolean {
+    return this.#state === 'verdict';
+  }
+
+  /** The local devices; without them nothing is read. Resolves when the old ones are not used. */
+  async useDevices(devices: readonly BlockDevice[] | undefined): Promise<void> {
+    const old = this.#sender;
+    this.#sender = undefined;
+    const done = old?.close();
+    if (devices !== undefined) {
+      this.#sender = new RefreshSender(this.#context, {
+        devices,
+        refresh: this.engine,
+        changed: this.#options.changed,
+        failed: (path, errno) => this.#readFailed(path, errno),
+      });
+    }
+    await done;
+  }
+
+  /** A session was admitted: begin, or go on where the secondary can be trusted (R10). */
+  attach(session: PmdSession, welcome: Welcome): void {
+    this.#session = session;
+    this.#state = 'beginning';
+    this.engine.begin(welcome.bootId, welcome.refreshId);
+    session.control({ kind: 'refreshBegin', refreshId: this.refreshId, refresh: 'full' });
+  }
+
+  /** R10: whether the secondary committed before the link broke. Otherwise the attempt is over. */
+  committedMeanwhile(welcome: Welcome): boolean {
+    const { position } = welcome;
+    const whole = welcome.state === 'coherent' || welcome.state === 'recoverable';
+    if (whole && position !== undefined && position.era === this.era) {
+      if (position.sequence >= this.mark!) return true;
+    }
+    this.#abandon();
+    this.#tellLost();
+    return false;
+  }
+
+  /** False: not what this session asked for. */
+  ready(refreshId: string): boolean {
+    if (this.#state !== 'beginning' || refreshId !== this.refreshId) return false;
+    this.#state = 'a';
+    this.#passStartedAt = this.#context.clock.now();
+    this.#options.changed();
+    return true;
+  }
+
+  /** R4: phase b. False: there is no phase a to leave, and the group is told. */
+  freeze(era: string, s0: number): boolean {
+    if (this.#state !== 'a' || this.#failed) {
+      this.#tellLost();
+      return false;
+    }
+    this.#sender?.reset();
+    this.engine.freeze();
+    this.#state = 'b';
+    this.era = era;
+    this.mark = undefined;
+    this.#toldRead = false;
+    this.#session!.control({ kind: 'phaseB', refreshId: this.refreshId, era, s0 });
+    return true;
+  }
+
+  setMark(mark: number): void {
+    if (this.#state === 'b') this.mark = mark;
+    else if (this.#state !== 'marked' && this.#state !== 'verdict') this.#tellLost();
+  }
+
+  /** False: not a commit of this attempt. */
+  committed(refreshId: string, era: string, mark: number): boolean {
+    return (
+      this.#state === 'marked' &&
+      refreshId === this.refreshId &&
+      era === this.era &&
+      mark === this.mark
+    );
+  }
+
+  /** R9: back to phase a, in this session if there is one. True: phase b was on. */
+  abort(): boolean {
+    if (!this.inPhaseB && this.#state !== 'verdict') {
+      // The group did not get as far as phase b: it wants to hear of convergence again.
+      this.engine.reconsider();
+      return false;
+    }
+    const session = this.#session;
+    this.#abandon();
+    if (session !== undefined) {
+      this.#state = 'a';
+      session.control({ kind: 'abortB', refreshId: this.refreshId });
+    }
+    return true;
+  }
+
+  linkLost(): void {
+    this.#session = undefined;
+    this.#sender?.reset();
+    if (this.#state === 'marked') {
+      this.#state = 'verdict';
+    } else if (this.#state === 'b') {
+      this.#abandon();
+      this.#tellLost();
+    } else if (this.#state !== 'verdict') {
+      this.#state = 'waiting';
+      this.engine.linkLost();
+    }
+  }
+
+  /** The refresh is over: committed, or killed. What was not acknowledged stays marked. */
+  async end(committed: boolean): Promise<void> {
+    this.#passTimer?.cancel();
+    if (!committed) {
+      this.#sender?.reset();
+      if (this.engine.phase === 'b') this.engine.abort();
+      else this.engine.linkLost();
+      this.#session?.control({ kind: 'refreshEnd', refreshId: this.refreshId });
+    }
+    this.#session = undefined;
+    this.#state = 'waiting';
+    await this.useDevices(undefined);
+  }
+
+  /** False: an acknowledgement that cannot be true. */
+  acknowledged(blocks: number): boolean {
+    if (this.#state === 'waiting' || this.#state === 'beginning') return true;
+    const unsent = this.#sender?.allSent === false;
+    return this.engine.acknowledged(blocks, unsent, this.#context.clock.now());
+  }
+
+  /** Sends one frame of blocks. False: nothing ready, or no credit. */
+  send(window: Window, sent: () => void): boolean {
+    const session = this.#session;
+    const sender = this.#sender;
+    if (session === undefined || sender === undefined || !this.#walking) return false;
+    if (!sender.send(session, window, this.#creditBytes(window), sent)) return false;
+    const { dataBytes, linkBytes } = sender.lastFrame;
+    this.#options.reader.control.countSent(dataBytes, linkBytes);
+    return true;
+  }
+
+  /** Reads ahead, ends passes, reports the last read and sends the mark when its time has come. */
+  advance(window: Window): void {
+    if (!this.#walking || this.#failed) return;
+    this.#sender?.readAhead(this.#creditBytes(window));
+    if (this.#state === 'a') this.#endPass();
+    else this.#finishB();
+  }
+
+  progress(): GroupMessage {
+    const { doneBytes, totalBytes } = this.engine;
+    return { type: 'refresh.progressed', refreshId: this.refreshId, doneBytes, totalBytes };
+  }
+
+  sampleWrites(): number {
+    const { devices } = this.#options.reader.control.snapshot();
+    const sectors = devices.reduce((sum, device) => sum + device.sectorsWritten, 0);
+    return this.#writeRate.sample(this.#context.clock.now(), sectors * sectorBytes);
+  }
+
+  get #walking(): boolean {
+    return this.#state === 'a' || this.#state === 'b';
+  }
+
+  /** In phase b half of the window stays free for entries, which have precedence (R5). */
+  #creditBytes(window: Window): number {
+    if (this.#state === 'a' || window.underWayBytes === 0) return window.creditBytes;
+    return Math.min(window.creditBytes, window.windowBytes / 2 - window.underWayBytes);
+  }
+
+  #endPass(): void {
+    if (!this.engine.passOver || this.#sender === undefined) return;
+    const now = this.#context.clock.now();
+    // A few hot blocks must not make a pass a millisecond.
+    if (now - this.#passStartedAt < passMsMin) {
+      this.#passTimer?.cancel();
+      const wake = this.#context.guard(() => this.#options.changed());
+      this.#passTimer = this.#context.clock.after(passMsMin - (now - this.#passStartedAt), wake);
+      return;
+    }
+    this.#passStartedAt = now;
+    const { reader, poolSlot } = this.#options;
+    const writeBytesPerSecond = this.sampleWrites();
+    const verdict = this.engine.endPass({
+      babUsedBytes: reader.control.snapshot().bytes,
+      chunkBytes: this.#options.chunkBytes,
+      writeBytesPerSecond,
+      mayTakeBytes: reader.pool.availableBytes(poolSlot),
+    });
+    const { refreshId } = this;
+    if (verdict === 'converged') this.#options.tell({ type: 'refresh.converged', refreshId });
+    if (verdict === 'notConverging') {
+      const { linkBytesPerSecond } = this.engine;
+      const type = 'refresh.notConverging';
+      this.#options.tell({ type, refreshId, writeBytesPerSecond, linkBytesPerSecond });
+    }
+    this.#options.changed();
+  }
+
+  #finishB(): void {
+    const sender = this.#sender;
+    if (!this.engine.passOver || sender === undefined) return;
+    if (sender.allRead && !this.#toldRead) {
+      this.#toldRead = true;
+      this.#options.tell({ type: 'refresh.frozenRead', refreshId: this.refreshId });
+    }
+    if (this.mark === undefined || !sender.allSent) return;
+    const { refreshId, mark } = this;
+    this.#session!.control({ kind: 'mark', refreshId, mark, blocks: this.engine.blocksInB });
+    this.#state = 'marked';
+  }
+
+  #abandon(): void {
+    this.#sender?.reset();
+    this.engine.abort();
+    this.#state = 'waiting';
+    this.era = undefined;
+    this.mark = undefined;
+  }
+
+  #tellLost(): void {
+    this.#options.tell({ type: 'refresh.phaseBLost', refreshId: this.refreshId });
+  }
+
+  #readFailed(path: string, errno: number): void {
+    this.#failed = true;
+    const details = { path, operation: 'read', errno };
+    this.#options.tell({ type: 'driver.ioFailed', device: path, operation: 'read', errno });
+    const error = new TdmfError('TDMF_DEVICE_FAILED', details);
+    const { refreshId } = this;
+    this.#options.tell({
+      type: 'refresh.failed',
+      refreshId,
+      code: error.code,
+      message: error.message,
+    });
+  }
+}
+
+/** Records under way at once (I12): with small ones the window alone would allow too many. */
+const recordsMax = 4096;
+const passMsMin = 100;

@@ -1,0 +1,342 @@
+/**
+ * What the PMD says on a session and what it makes of the answers: hello and the lineage table, the
+ * stream of entries, the credit, acknowledgements, and the turn in which frames are sent. Entries
+ * have precedence over blocks (R5).
+ *
+ *   BAB ──EntrySender───┐                      ┌──► frames ──► RMD
+ *                       ├── pump ── session ───┤
+ *   devices ──PmdRefresh┘                      └◄── welcome, acks, committed
+ *
+ * Where the stream goes on after a break is decided by the lineage table with what both sides know
+ * (core/lineage), never by a position alone (H8).
+ */
+import type { BabReader } from '../core/bab/reader.js';
+import {
+  babEntryPayloadMax,
+  frameEntriesMax,
+  heartbeatMs,
+  wireEntryBytes,
+} from '../core/constants.js';
+import { FrameBuffers } from '../core/engine/frame-buffers.js';
+import { primarySide } from '../core/engine/handshake.js';
+import { Window } from '../core/engine/window.js';
+import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
+import { protocolVersion } from '../core/wire/frame.js';
+import type { Ack, ControlMessage, Welcome } from '../core/wire/messages.js';
+import type { TimerHandle } from '../ports/clock.js';
+import type { ActorContext } from './actor.js';
+import { EntrySender } from './entry-sender.js';
+import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
+import { type LinkOwner, PmdLink } from './pmd-link.js';
+import type { PmdOptions } from './pmd-options.js';
+import type { PmdRefresh } from './pmd-refresh.js';
+import type { PmdSession } from './pmd-session.js';
+
+export class PmdTalk implements LinkOwner {
+  readonly link: PmdLink;
+  readonly entries: EntrySender;
+  lineage: PrimaryLineage | undefined;
+  launch = '';
+  /** The refresh that is carried out now, if any. */
+  run: PmdRefresh | undefined;
+  readonly #context: ActorContext;
+  readonly #options: PmdOptions;
+  readonly #reader: BabReader;
+  readonly #tell: (message: GroupMessage) => void;
+  #window: Window | undefined;
+  #welcome: Welcome | undefined;
+  #settled = false;
+  #flushWanted = 0;
+  #scheduled = false;
+  #delay: TimerHandle | undefined;
+
+  constructor(
+    context: ActorContext,
+    options: PmdOptions,
+    reader: BabReader,
+    tell: (message: GroupMessage) => void,
+  ) {
+    this.#context = context;
+    this.#options = options;
+    this.#reader = reader;
+    this.#tell = tell;
+    const entryBytes = Math.max(this.chunkBytes, babEntryPayloadMax);
+    const buffers = new FrameBuffers(entryBytes + frameEntriesMax * wireEntryBytes);
+    this.entries = new EntrySender(reader, buffers);
+    const { host, port, secret } = options.target;
+    const key = Uint8Array.from(atob(secret), (char) => char.charCodeAt(0));
+    const { tcpWindowBytes } = options.tunables;
+    this.link = new PmdLink(context, { host, port, key, tcpWindowBytes }, this, tell);
+  }
+
+  get chunkBytes(): number {
+    return this.#options.tunables.chunkSizeKb * 1024;
+  }
+
+  async stop(): Promise<void> {
+    this.#delay?.cancel();
+    await this.link.stop();
+  }
+
+  /** Begins the refresh on the session there is; otherwise tries to get one. */
+  startRun(run: PmdRefresh): void {
+    this.run = run;
+    const { entries } = this;
+    entries.drain.end();
+    // Append is off and the map has everything: nothing of before is ever drained (Rule 12.3).
+    entries.dropThrough(entries.generation);
+    const { session } = this.link;
+    if (session !== undefined && this.#welcome !== undefined) run.attach(session, this.#welcome);
+    else this.link.send({ type: 'retry.hurried' });
+  }
+
+  wantFlush(): void {
+    this.#flushWanted = this.#reader.control.stamped;
+    this.schedule();
+  }
+
+  opened(session: PmdSession): void {
+    const { nodeId, loopback, version, deviceList } = this.#options;
+    const side = this.#side(this.run?.refreshId ?? this.lineage?.refreshId);
+    const { era, s0, stamped, released, sentMax, lease, refreshId } = side;
+    session.control({
+      kind: 'hello',
+      protocol: protocolVersion,
+      features: 0,
+      version,
+      role: 'primary',
+      nodeId,
+      loopback,
+      launch: this.launch,
+      heartbeatMs,
+      devices: deviceList,
+      era,
+      s0,
+      stamped,
+      released,
+      sentMax,
+      lease,
+      refreshId,
+    });
+  }
+
+  connected(session: PmdSession): void {
+    const mirrorState = mirrorStateOf(this.#welcome!.state);
+    this.#tell({ type: 'link.connected', peer: session.peer, mirrorState });
+  }
+
+  detached(): void {
+    this.#window = undefined;
+    this.#welcome = undefined;
+    this.#settled = false;
+    this.#flushWanted = 0;
+    this.#delay?.cancel();
+    this.#delay = undefined;
+    this.entries.drain.end();
+    this.run?.linkLost();
+    // Until the next session says otherwise, everything that is not durable is to be sent again.
+    this.#reader.setSent(this.#reader.durable);
+    this.#reader.awake();
+  }
+
+  control(message: ControlMessage): void {
+    const session = this.link.session!;
+    switch (message.kind) {
+      case 'welcome':
+        this.#welcomed(session, message);
+        break;
+      case 'refused':
+        this.link.refuse(message.code, message.details);
+        break;
+      case 'bye':
+        this.#poison(message.details['sequence']);
+        this.link.refuse(message.code, message.details);
+        break;
+      case 'refreshReady':
+        // An answer to a refresh that was killed meanwhile says nothing.
+        if (this.run?.ready(message.refreshId)) this.#settle();
+        break;
+      case 'committed':
+        if (this.run?.committed(message.refreshId, message.era, message.mark)) {
+          this.#committed(this.run);
+        }
+        break;
+      case 'stateChanged':
+        this.#tell({ type: 'mirror.stateChanged', mirrorState: mirrorStateOf(message.state) });
+        break;
+      default:
+        session.breach(`a secondary does not send ${message.kind}`);
+    }
+  }
+
+  ack(ack: Readonly<Ack>): void {
+    const session = this.link.session!;
+    if (this.#window === undefined) {
+      session.breach('ack before welcome');
+      return;
+    }
+    if (!this.#window.freed(ack.freedBytes)) {
+      session.breach('ack frees what was never sent');
+      return;
+    }
+    const problem = this.entries.drain.acknowledged(ack);
+    if (problem !== undefined) {
+      session.breach(problem);
+      return;
+    }
+    if (this.run?.acknowledged(ack.blocks) === false) {
+      session.breach('ack of a block that was never sent');
+      return;
+    }
+    this.entries.publishPositions();
+    if (ack.freedBytes > 0) this.#settle();
+    this.schedule();
+  }
+
+  writable(): void {
+    this.schedule();
+  }
+
+  /** Sends what can be sent at the end of this turn. */
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    const pump = this.#context.guard(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+    this.#context.clock.endOfTurn(pump);
+  }
+
+  #pump(): void {
+    const { session } = this.link;
+    const window = this.#window;
+    if (session === undefined || window === undefined) return;
+    this.#reader.awake();
+    while (session.writable && this.#delay === undefined && this.#sendFrame(session, window)) {
+      this.#pause();
+    }
+    this.run?.advance(window);
+    this.#flush(session);
+    this.#sleep();
+  }
+
+  #sendFrame(session: PmdSession, window: Window): boolean {
+    const sent = () => this.schedule();
+    return (
+      this.entries.send(session, window, this.chunkBytes, sent) ||
+      this.run?.send(window, sent) === true
+    );
+  }
+
+  /** CHUNKDELAY: a pause after every chunk. */
+  #pause(): void {
+    const { chunkDelayMs } = this.#options.tunables;
+    if (chunkDelayMs <= 0) return;
+    const over = this.#context.guard(() => {
+      this.#delay = undefined;
+      this.schedule();
+    });
+    this.#delay = this.#context.clock.after(chunkDelayMs, over);
+  }
+
+  /** The wish goes out behind the entries it is about (Rule 39). */
+  #flush(session: PmdSession): void {
+    const { drain } = this.entries;
+    if (this.#flushWanted === 0 || drain.era === undefined) return;
+    if (drain.sent < this.#flushWanted) return;
+    session.control({ kind: 'flushWanted', sequence: this.#flushWanted });
+    this.#flushWanted = 0;
+  }
+
+  #sleep(): void {
+    const { drain, published } = this.entries;
+    if (drain.era === undefined || drain.indexOf(drain.sent + 1) !== published) return;
+    if (!this.#reader.sleep(published)) this.schedule();
+  }
+
+  #welcomed(session: PmdSession, welcome: Welcome): void {
+    if (this.#welcome !== undefined) {
+      session.breach('a second welcome');
+      return;
+    }
+    if (welcome.windowBytes < windowBytesMin) {
+      session.breach('a window that holds no frame');
+      return;
+    }
+    this.#welcome = welcome;
+    this.#window = new Window(welcome.windowBytes);
+    const { run } = this;
+    const committed = run?.awaitsVerdict === true && run.committedMeanwhile(welcome);
+    if (committed) this.#committed(run);
+    const refreshId = committed ? undefined : (this.run?.refreshId ?? this.lineage?.refreshId);
+    const decision = decideLineage(this.#side(refreshId), welcome);
+    this.#context.log.write('info', 'handshake', { row: decision.row, action: decision.action });
+    this.#follow(session, welcome, decision);
+  }
+
+  #follow(session: PmdSession, welcome: Welcome, decision: LineageDecision): void {
+    const { action, code, era, from, sentMax } = decision;
+    switch (action) {
+      case 'resume':
+        if (!this.entries.begin(era, from)) {
+          this.link.refuse('TDMF_LINEAGE_MIRROR_BEHIND', {});
+          return;
+        }
+        session.control({ kind: 'resume', era, from, sentMax });
+        this.link.send({ type: 'peer.welcomed' });
+        this.schedule();
+        break;
+      case 'refresh':
+      case 'refresh-resume':
+        this.link.send({ type: 'peer.welcomed' });
+        // Without a run the group has yet to say `pmd.refresh`.
+        this.run?.attach(session, welcome);
+        break;
+      case 'wait':
+        this.link.send({ type: 'peer.welcomed' });
+        break;
+      case 'refuse':
+        this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', { what: decision.row });
+        break;
+      case 'smart':
+      case 'checksum':
+      case 'era':
+        this.link.refuse(code ?? 'TDMF_MODE_NOT_YET', { what: `a refresh of kind ${action}` });
+        break;
+    }
+  }
+
+  #side(refreshId: string | undefined) {
+    return primarySide(this.lineage!, this.entries.babSide(), this.#options.loopback, refreshId);
+  }
+
+  #committed(run: PmdRefresh): void {
+    const { refreshId } = run;
+    const position = { era: run.era!, sequence: run.mark! };
+    this.run = undefined;
+    void run.end(true);
+    this.#tell({ type: 'refresh.committed', refreshId, position });
+  }
+
+  /** The session made progress: the next loss begins with the shortest pause again. */
+  #settle(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.link.send({ type: 'link.settled' });
+  }
+
+  #poison(sequence: string | number | undefined): void {
+    const { drain } = this.entries;
+    if (typeof sequence !== 'number' || drain.era === undefined) return;
+    const { era } = drain;
+    if (drain.refused(era, sequence)) this.#tell({ type: 'pmd.poisoned', era, sequence });
+  }
+}
+
+function mirrorStateOf(state: Welcome['state']): MirrorState {
+  return state === 'never' ? 'unknown' : state;
+}
+
+/** Two of the largest frames a refresh sends: half of the window must hold one. */
+const windowBytesMin = 4 * babEntryPayloadMax;

@@ -1,0 +1,132 @@
+/**
+ * Owns jGGG.meta and the position page of one mirror while a session runs: reads them, writes them,
+ * and knows under which boot they were written. Writes of the record go one after another; each is
+ * durable when its promise resolves. What to write is decided elsewhere.
+ */
+import { metaName, pageName } from '../core/journal/names.js';
+import { type Standing, standingOf } from '../core/journal/recovery.js';
+import { barredMax, decodeMeta, emptyRecord, encodeMeta, type MirrorRecord } from '../core/meta.js';
+import { PositionPage } from '../core/position-page.js';
+import type { Digest } from '../ports/block-device.js';
+import type { DurablePage, FileStore } from '../ports/file-store.js';
+
+/** The record; a damaged one is an unknown mirror that nobody owns. */
+export async function readRecord(
+  files: FileStore,
+  digest: Digest,
+  directory: string,
+  group: number,
+): Promise<{ readonly record: MirrorRecord; readonly damage: string | undefined }> {
+  const bytes = await files.read(`${directory}/${metaName(group)}`);
+  if (bytes === undefined) return { record: emptyRecord(group), damage: undefined };
+  const record = decodeMeta(bytes, digest.crc32c);
+  if (typeof record !== 'string') return { record, damage: undefined };
+  return { record: { ...emptyRecord(group), state: 'unknown' }, damage: record };
+}
+
+/** Bars the last known launch of the PMD (Rule 50), when no session runs that could do it. */
+export async function barLastLaunch(
+  files: FileStore,
+  digest: Digest,
+  directory: string,
+  group: number,
+): Promise<void> {
+  const { record } = await readRecord(files, digest, directory, group);
+  if (record.launch === '') return;
+  const bytes = encodeMeta({ ...record, barred: withBarred(record) }, digest.crc32c);
+  await files.replace(`${directory}/${metaName(group)}`, bytes);
+}
+
+export function withBarred(record: MirrorRecord): readonly string[] {
+  const others = record.barred.filter((launch) => launch !== record.launch);
+  return [record.launch, ...others].slice(0, barredMax);
+}
+
+export class RmdRecord {
+  readonly page: PositionPage;
+  readonly #files: FileStore;
+  readonly #digest: Digest;
+  readonly #path: string;
+  readonly #durablePage: DurablePage;
+  readonly #boot: string;
+  #record: MirrorRecord;
+  #saving: Promise<void> = Promise.resolve();
+
+  private constructor(
+    files: FileStore,
+    digest: Digest,
+    path: string,
+    durablePage: DurablePage,
+    boot: string,
+    record: MirrorRecord,
+  ) {
+    this.#files = files;
+    this.#digest = digest;
+    this.#path = path;
+    this.#durablePage = durablePage;
+    this.page = new PositionPage(durablePage.bytes, digest.crc32c);
+    this.#boot = boot;
+    this.#record = record;
+  }
+
+  static async open(
+    files: FileStore,
+    digest: Digest,
+    directory: string,
+    group: number,
+  ): Promise<RmdRecord> {
+    const { record } = await readRecord(files, digest, directory, group);
+    const page = await files.openPage(`${directory}/${pageName(group)}`);
+    const boot = await files.bootId();
+    return new RmdRecord(files, digest, `${directory}/${metaName(group)}`, page, boot, record);
+  }
+
+  get record(): MirrorRecord {
+    return this.#record;
+  }
+
+  /** Names the boot, and changes when a flush failed: the page cache is not what it was (H21). */
+  get bootId(): string {
+    return `${this.#boot}.${this.#record.losses}`;
+  }
+
+  /** Where the mirror stands now, from what is on disk. */
+  standing(): Standing {
+    const record = this.#record;
+    const { era } = record;
+    const paged = this.page.durable();
+    const pageDurable = paged !== undefined && paged.era === era ? paged.sequence : undefined;
+    const sameBoot = record.bootId === this.bootId;
+    const applied = era === undefined ? undefined : this.page.applied(era, this.bootId);
+    return standingOf(record, sameBoot, pageDurable, applied);
+  }
+
+  /** Durable when it resolves; `record` shows the change at once. */
+  save(change: Partial<MirrorRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    const bytes = encodeMeta(this.#record, this.#digest.crc32c);
+    const saving = this.#saving.then(() => this.#files.replace(this.#path, bytes));
+    this.#saving = saving.catch(() => undefined);
+    return saving;
+  }
+
+  /** Everything up to `sequence` is durable on the mirror or in the journal: says so, durably. */
+  async saveDurable(era: string, sequence: number): Promise<void> {
+    this.page.setDurable(era, sequence);
+    await this.#durablePage.sync();
+  }
+
+  /**
+   * A flush failed (H21): nothing since the last good one counts. The page is told first, in one
+   * store, so that it holds even if the record cannot be written.
+   */
+  async distrust(): Promise<void> {
+    this.page.forget();
+    await this.save({ losses: this.#record.losses + 1, clean: false });
+  }
+
+  async close(): Promise<void> {
+    await this.#saving;
+    await this.#durablePage.close();
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Memory in which frames are put together: taken for one frame, given back when the link has no
+ * more use for it. Two sizes, so that a group with small writes costs little; made on demand and
+ * kept, bounded (I12): without a free buffer the sender waits for the link.
+ */
+import { frameHeaderBytes, framePayloadMax } from '../constants.js';
+
+export class FrameBuffers {
+  readonly #small: Uint8Array[] = [];
+  readonly #large: Uint8Array[] = [];
+  readonly #largeBytes: number;
+  #smallMade = 0;
+  #largeMade = 0;
+
+  /** `payloadMax` bounds the payload of the frames. */
+  constructor(payloadMax: number) {
+    this.#largeBytes = frameHeaderBytes + Math.min(payloadMax, framePayloadMax);
+  }
+
+  /** Memory of at least `bytes`, or undefined: all of it is under way. */
+  take(bytes: number): Uint8Array | undefined {
+    if (bytes <= smallBytes) {
+      const free = this.#small.pop();
+      if (free !== undefined || this.#smallMade === smallMax) return free;
+      this.#smallMade += 1;
+      return new Uint8Array(smallBytes);
+    }
+    const free = this.#large.pop();
+    if (free !== undefined || this.#largeMade === largeMax) return free;
+    this.#largeMade += 1;
+    return new Uint8Array(this.#largeBytes);
+  }
+
+  giveBack(buffer: Uint8Array): void {
+    (buffer.length === smallBytes ? this.#small : this.#large).push(buffer);
+  }
+}
+
+const smallBytes = 16 * 1024;
+const smallMax = 32;
+const largeMax = 6;

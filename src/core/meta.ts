@@ -1,0 +1,263 @@
+/**
+ * `jGGG.meta`: what the secondary knows about one mirror, in one page that is replaced atomically.
+ * Whose it is, in which state, up to which position, which refresh is committed but not yet on the
+ * mirror. The durable position moves faster than this file: the position page carries it on
+ * (core/position-page.ts), and the greater of the two counts while their eras agree. Bytes are in
+ * docs/journal.md. It decides nothing; core/journal/recovery.ts does.
+ */
+import { assert } from './assert.js';
+import { getU32, getU64, putU32, putU64 } from './bytes.js';
+import type { Crc32c } from './checksum.js';
+import { eraBytes, getEra, getText, idBytes, putEra, putText } from './fixed-text.js';
+import { layout } from './layout.js';
+import type { WirePosition } from './wire/messages.js';
+
+export const mirrorStates = ['never', 'coherent', 'recoverable', 'incoherent', 'unknown'] as const;
+export type RecordedState = (typeof mirrorStates)[number];
+
+export const historyMax = 16;
+export const barredMax = 16;
+export const journalFilesMax = 32;
+export const metaBytes = 4096;
+/**
+ * Version log.
+ *  1  first.
+ */
+export const metaVersion = 1;
+
+export interface JournalFile {
+  /** `i`: refresh blocks; `c`: entries from s0 on. */
+  readonly kind: 'i' | 'c';
+  /** SSS of the file's name. */
+  readonly segment: number;
+  /** Committed bytes of the file, its segment header included, and their CRC32C. */
+  readonly length: number;
+  readonly checksum: number;
+  readonly firstSequence: number;
+}
+
+/** A committed refresh: `.i`, then `.c` from s0 to the mark, make the mirror (era, mark). */
+export interface CommittedJournal {
+  readonly refreshId: string;
+  readonly era: string;
+  readonly s0: number;
+  readonly mark: number;
+  readonly files: readonly JournalFile[];
+  /** All of it up to the mark is on the mirror, durably; what follows in `.c` may not be. */
+  readonly applied: boolean;
+}
+
+export interface MirrorRecord {
+  readonly group: number;
+  readonly ownerNodeId: string;
+  readonly state: RecordedState;
+  /** The unfinished refresh of `incoherent`; empty in a Rule 7b window and after damage. */
+  readonly refreshId: string;
+  readonly era: string | undefined;
+  /** Of `era`: everything up to here was durable when this was written. */
+  readonly durable: number;
+  readonly base: WirePosition | undefined;
+  readonly history: readonly string[];
+  /** Launches that killrmd barred, and the last one seen (Rule 50). */
+  readonly barred: readonly string[];
+  readonly launch: string;
+  readonly journal: CommittedJournal | undefined;
+  /** The last session closed after a flush of everything applied. */
+  readonly clean: boolean;
+  /** Boot under which the mirror was last written, and how often a flush lost data since (H21). */
+  readonly bootId: string;
+  readonly losses: number;
+  /** While `incoherent` without a refresh: coherent again when durable up to here (Rule 7b). */
+  readonly reach: number;
+}
+
+export const metaLayout = layout({
+  id: 'journal-meta',
+  sizeBytes: metaBytes,
+  // biome-ignore format: one field a line reads as a table
+  fields: [
+    { offset: 0, size: 4, type: 'u32', name: 'magic', meaning: '`TDMM`: 54 44 4d 4d' },
+    { offset: 4, size: 4, type: 'u32', name: 'version', meaning: 'version of this layout, see the log' },
+    { offset: 8, size: 4, type: 'u32', name: 'group', meaning: 'logical group' },
+    { offset: 12, size: 1, type: 'u8', name: 'state', meaning: '0 never, 1 coherent, 2 recoverable, 3 incoherent, 4 unknown' },
+    { offset: 13, size: 1, type: 'u8', name: 'clean', meaning: '1: closed after a flush' },
+    { offset: 14, size: 1, type: 'u8', name: 'journal', meaning: '0 none, 1 committed, 2 applied up to the mark' },
+    { offset: 15, size: 1, type: 'u8', name: 'historyCount', meaning: 'eras in `history`' },
+    { offset: 16, size: 1, type: 'u8', name: 'barredCount', meaning: 'launches in `barred`' },
+    { offset: 17, size: 1, type: 'u8', name: 'fileCount', meaning: 'records in `files`' },
+    { offset: 18, size: 2, type: 'reserved', name: 'reservedA', meaning: 'zero' },
+    { offset: 20, size: 4, type: 'u32', name: 'losses', meaning: 'failed flushes so far' },
+    { offset: 24, size: 8, type: 'u64', name: 'durable', meaning: 'durable position in `era`' },
+    { offset: 32, size: 8, type: 'u64', name: 'baseSequence', meaning: 'last position known equal to the primary' },
+    { offset: 40, size: 8, type: 'u64', name: 'reach', meaning: 'end of a Rule 7b window, or 0' },
+    { offset: 48, size: 8, type: 'u64', name: 's0', meaning: 'committed journal: first sequence of `.c`' },
+    { offset: 56, size: 8, type: 'u64', name: 'mark', meaning: 'committed journal: commit mark' },
+    { offset: 64, size: 16, type: 'bytes', name: 'era', meaning: 'era of `durable`; zeroes: none' },
+    { offset: 80, size: 16, type: 'bytes', name: 'baseEra', meaning: 'era of the base; zeroes: none' },
+    { offset: 96, size: 16, type: 'bytes', name: 'journalEra', meaning: 'committed journal: era' },
+    { offset: 112, size: 16, type: 'reserved', name: 'reservedB', meaning: 'zero' },
+    { offset: 128, size: 64, type: 'bytes', name: 'owner', meaning: 'node id of the primary' },
+    { offset: 192, size: 64, type: 'bytes', name: 'bootId', meaning: 'boot under which the mirror was last written' },
+    { offset: 256, size: 64, type: 'bytes', name: 'launch', meaning: 'last launch of the PMD' },
+    { offset: 320, size: 64, type: 'bytes', name: 'refreshId', meaning: 'unfinished refresh' },
+    { offset: 384, size: 64, type: 'bytes', name: 'journalRefreshId', meaning: 'committed journal: refresh' },
+    { offset: 448, size: 256, type: 'bytes', name: 'history', meaning: '16 older eras, newest first' },
+    { offset: 704, size: 1024, type: 'bytes', name: 'barred', meaning: '16 barred launches, newest first' },
+    { offset: 1728, size: 1024, type: 'bytes', name: 'files', meaning: '32 records `journal-file`' },
+    { offset: 2752, size: 1340, type: 'reserved', name: 'reservedC', meaning: 'zero' },
+    { offset: 4092, size: 4, type: 'u32', name: 'crc', meaning: 'CRC32C of the bytes before' },
+  ],
+});
+
+export const journalFileLayout = layout({
+  id: 'journal-file',
+  sizeBytes: 32,
+  // biome-ignore format: one field a line reads as a table
+  fields: [
+    { offset: 0, size: 1, type: 'u8', name: 'kind', meaning: '`i` (105) or `c` (99)' },
+    { offset: 1, size: 3, type: 'reserved', name: 'reserved', meaning: 'zero' },
+    { offset: 4, size: 4, type: 'u32', name: 'checksum', meaning: 'CRC32C of the committed bytes' },
+    { offset: 8, size: 8, type: 'u64', name: 'segment', meaning: 'number in the name of the file' },
+    { offset: 16, size: 8, type: 'u64', name: 'length', meaning: 'committed bytes' },
+    { offset: 24, size: 8, type: 'u64', name: 'firstSequence', meaning: 'of the first record' },
+  ],
+});
+
+const magic = 0x4d4d4454;
+const at = metaLayout.at;
+const fileAt = journalFileLayout.at;
+
+/** The record of a mirror that nobody ever refreshed. */
+export function emptyRecord(group: number): MirrorRecord {
+  return {
+    group,
+    ownerNodeId: '',
+    state: 'never',
+    refreshId: '',
+    era: undefined,
+    durable: 0,
+    base: undefined,
+    history: [],
+    barred: [],
+    launch: '',
+    journal: undefined,
+    clean: true,
+    bootId: '',
+    losses: 0,
+    reach: 0,
+  };
+}
+
+export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
+  const bytes = new Uint8Array(metaBytes);
+  const { journal } = record;
+  const files = journal?.files ?? [];
+  assert(record.history.length <= historyMax, 'history is bounded');
+  assert(record.barred.length <= barredMax, 'barred launches are bounded');
+  assert(files.length <= journalFilesMax, 'journal files are bounded');
+  putU32(bytes, at.magic, magic);
+  putU32(bytes, at.version, metaVersion);
+  putU32(bytes, at.group, record.group);
+  bytes[at.state] = mirrorStates.indexOf(record.state);
+  bytes[at.clean] = record.clean ? 1 : 0;
+  bytes[at.journal] = journal === undefined ? 0 : journal.applied ? 2 : 1;
+  bytes[at.historyCount] = record.history.length;
+  bytes[at.barredCount] = record.barred.length;
+  bytes[at.fileCount] = files.length;
+  putU32(bytes, at.losses, record.losses);
+  putU64(bytes, at.durable, record.durable);
+  putEra(bytes, at.era, record.era);
+  putEra(bytes, at.baseEra, record.base?.era);
+  putU64(bytes, at.baseSequence, record.base?.sequence ?? 0);
+  putU64(bytes, at.reach, record.reach);
+  putText(bytes, at.owner, idBytes, record.ownerNodeId);
+  putText(bytes, at.bootId, idBytes, record.bootId);
+  putText(bytes, at.launch, idBytes, record.launch);
+  putText(bytes, at.refreshId, idBytes, record.refreshId);
+  for (const [index, era] of record.history.entries()) {
+    putEra(bytes, at.history + index * eraBytes, era);
+  }
+  for (const [index, launch] of record.barred.entries()) {
+    putText(bytes, at.barred + index * idBytes, idBytes, launch);
+  }
+  if (journal !== undefined) {
+    putU64(bytes, at.s0, journal.s0);
+    putU64(bytes, at.mark, journal.mark);
+    putEra(bytes, at.journalEra, journal.era);
+    putText(bytes, at.journalRefreshId, idBytes, journal.refreshId);
+    for (const [index, file] of files.entries()) {
+      const position = at.files + index * journalFileLayout.sizeBytes;
+      bytes[position + fileAt.kind] = file.kind.charCodeAt(0);
+      putU32(bytes, position + fileAt.checksum, file.checksum);
+      putU64(bytes, position + fileAt.segment, file.segment);
+      putU64(bytes, position + fileAt.length, file.length);
+      putU64(bytes, position + fileAt.firstSequence, file.firstSequence);
+    }
+  }
+  putU32(bytes, at.crc, crc32c(bytes, 0, at.crc));
+  return bytes;
+}
+
+/** The record, or what is wrong with the bytes, in words. */
+export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | string {
+  if (bytes.length !== metaBytes) return 'length of the record';
+  if (getU32(bytes, at.magic) !== magic) return 'magic of the record';
+  if (getU32(bytes, at.crc) !== crc32c(bytes, 0, at.crc)) return 'checksum of the record';
+  const version = getU32(bytes, at.version);
+  if (version !== metaVersion) return `version ${version} of the record`;
+  const state = mirrorStates[bytes[at.state]!];
+  const historyCount = bytes[at.historyCount]!;
+  const barredCount = bytes[at.barredCount]!;
+  const fileCount = bytes[at.fileCount]!;
+  if (state === undefined) return 'state of the record';
+  if (historyCount > historyMax || barredCount > barredMax || fileCount > journalFilesMax) {
+    return 'counts of the record';
+  }
+  const text = (offset: number) => getText(bytes, offset, idBytes) ?? '';
+  const baseEra = getEra(bytes, at.baseEra);
+  return {
+    group: getU32(bytes, at.group),
+    ownerNodeId: text(at.owner),
+    state,
+    refreshId: text(at.refreshId),
+    era: getEra(bytes, at.era),
+    durable: getU64(bytes, at.durable),
+    base:
+      baseEra === undefined
+        ? undefined
+        : { era: baseEra, sequence: getU64(bytes, at.baseSequence) },
+    history: range(historyCount, (index) => getEra(bytes, at.history + index * eraBytes) ?? ''),
+    barred: range(barredCount, (index) => text(at.barred + index * idBytes)),
+    launch: text(at.launch),
+    journal: decodeJournal(bytes, fileCount),
+    clean: bytes[at.clean] === 1,
+    bootId: text(at.bootId),
+    losses: getU32(bytes, at.losses),
+    reach: getU64(bytes, at.reach),
+  };
+}
+
+function decodeJournal(bytes: Uint8Array, fileCount: number): CommittedJournal | undefined {
+  if (bytes[at.journal] === 0) return undefined;
+  return {
+    refreshId: getText(bytes, at.journalRefreshId, idBytes) ?? '',
+    era: getEra(bytes, at.journalEra) ?? '',
+    s0: getU64(bytes, at.s0),
+    mark: getU64(bytes, at.mark),
+    applied: bytes[at.journal] === 2,
+    files: range(fileCount, (index) => {
+      const position = at.files + index * journalFileLayout.sizeBytes;
+      return {
+        kind: bytes[position + fileAt.kind] === 105 ? 'i' : 'c',
+        segment: getU64(bytes, position + fileAt.segment),
+        length: getU64(bytes, position + fileAt.length),
+        checksum: getU32(bytes, position + fileAt.checksum),
+        firstSequence: getU64(bytes, position + fileAt.firstSequence),
+      };
+    }),
+  };
+}
+
+function range<T>(count: number, make: (index: number) => T): T[] {
+  return Array.from({ length: count }, (_, index) => make(index));
+}

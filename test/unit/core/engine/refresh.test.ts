@@ -1,0 +1,310 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { DirtyBitmap } from '../../../../src/core/bitmap/dirty-bitmap.js';
+import { mapBlockBytes } from '../../../../src/core/constants.js';
+import { Convergence } from '../../../../src/core/engine/convergence.js';
+import { Rate } from '../../../../src/core/engine/rate.js';
+import { Records } from '../../../../src/core/engine/records.js';
+import { Refresh } from '../../../../src/core/engine/refresh.js';
+
+const quiet = {
+  babUsedBytes: 0,
+  chunkBytes: 256 * 1024,
+  writeBytesPerSecond: 0,
+  mayTakeBytes: 1024 * 1024,
+};
+const busy = { ...quiet, writeBytesPerSecond: 1e9, mayTakeBytes: 1000 };
+
+function bitmap(bits: number): DirtyBitmap {
+  return new DirtyBitmap(new SharedArrayBuffer(DirtyBitmap.bytesFor(bits)), bits);
+}
+
+function make(blocks: readonly number[], recordsMax = 1000) {
+  const maps = blocks.map(bitmap);
+  const devices = maps.map((todo) => ({ todo, sizeBytes: todo.bits * mapBlockBytes - 100 }));
+  return { maps, refresh: new Refresh('r1', devices, recordsMax) };
+}
+
+/** Takes, numbers and acknowledges everything of one pass; returns `device:first+count`. */
+function wholePass(refresh: Refresh, max = 4): string[] {
+  const seen: string[] = [];
+  while (refresh.take(max, 0)) {
+    const { device, first, count } = refresh.taken;
+    seen.push(`${device}:${first}+${count}`);
+    refresh.acknowledged(refresh.records.push(device, first, count), false, 0);
+  }
+  return seen;
+}
+
+test('a first pass takes every block of every device once, and the bits are clear then (R3)', (t) => {
+  const { maps, refresh } = make([6, 3]);
+  refresh.begin('boot', undefined);
+  t.deepEqual(wholePass(refresh), ['0:0+4', '0:4+2', '1:0+3']);
+  t.deepEqual(
+    maps.map((map) => map.count),
+    [0, 0],
+  );
+  t.is(refresh.doneBytes, refresh.totalBytes);
+});
+
+test('a bit that is set while its block is read is taken again in the next pass (H2)', (t) => {
+  const { maps, refresh } = make([8]);
+  refresh.begin('boot', undefined);
+  t.true(refresh.take(4, 0));
+  maps[0]!.set(2, 1);
+  refresh.records.push(0, 0, 4);
+  wholePass(refresh);
+  t.is(refresh.endPass(busy), 'again');
+  t.deepEqual(wholePass(refresh), ['0:2+1']);
+});
+
+test('the last block of a device is as long as the device', (t) => {
+  const { refresh } = make([3]);
+  t.is(refresh.lengthOf(0, 0, 2), 2 * mapBlockBytes);
+  t.is(refresh.lengthOf(0, 1, 2), 2 * mapBlockBytes - 100);
+});
+
+test('records that were not acknowledged return when the link breaks; acknowledged ones do not (R3)', (t) => {
+  const { maps, refresh } = make([12]);
+  refresh.begin('boot', undefined);
+  for (let i = 0; i < 3; i += 1) {
+    refresh.take(4, 0);
+    refresh.records.push(0, refresh.taken.first, refresh.taken.count);
+  }
+  refresh.acknowledged(1, true, 0);
+  refresh.linkLost();
+  refresh.begin('boot', 'r1');
+  t.is(maps[0]!.count, 8);
+  t.deepEqual(wholePass(refresh), ['0:4+4', '0:8+4']);
+});
+
+test('after another boot of the secondary, or without its word for it, all ones again (R10)', (t) => {
+  for (const [bootId, named] of [
+    ['boot2', 'r1'],
+    ['boot', undefined],
+    ['boot', 'r0'],
+  ] as const) {
+    const { maps, refresh } = make([12]);
+    refresh.begin('boot', undefined);
+    wholePass(refresh);
+    refresh.linkLost();
+    refresh.begin(bootId, named);
+    t.is(maps[0]!.count, 12);
+  }
+});
+
+test('only part of a take is kept: the rest is walked next', (t) => {
+  const { maps, refresh } = make([8]);
+  refresh.begin('boot', undefined);
+  refresh.take(8, 0);
+  refresh.keep(3);
+  t.is(maps[0]!.count, 5);
+  t.deepEqual(wholePass(refresh), ['0:3+4', '0:7+1']);
+});
+
+test('phase b walks the frozen rest once; writes meanwhile go to todo and are not walked (R4, R5)', (t) => {
+  const { maps, refresh } = make([8]);
+  refresh.begin('boot', undefined);
+  wholePass(refresh);
+  maps[0]!.set(1, 2);
+  refresh.endPass(quiet);
+  refresh.freeze();
+  t.is(maps[0]!.count, 0);
+  maps[0]!.set(6, 1);
+  t.deepEqual(wholePass(refresh), ['0:1+2']);
+  t.true(refresh.passOver);
+  t.is(refresh.blocksInB, 1);
+  t.is(maps[0]!.count, 1);
+});
+
+test('an abort puts all of the frozen rest back, sent or not, acknowledged or not (R9, H5)', (t) => {
+  const { maps, refresh } = make([32]);
+  refresh.begin('boot', undefined);
+  wholePass(refresh);
+  maps[0]!.set(0, 10);
+  refresh.endPass(quiet);
+  refresh.freeze();
+  refresh.take(4, 0);
+  refresh.acknowledged(refresh.records.push(0, 0, 4), false, 0);
+  maps[0]!.set(20, 1);
+  refresh.abort();
+  t.is(refresh.phase, 'a');
+  t.is(maps[0]!.count, 11);
+  t.deepEqual(wholePass(refresh, 16), ['0:0+10', '0:20+1']);
+});
+
+test('a second attempt does not remember the frozen rest of the first', (t) => {
+  const { maps, refresh } = make([8]);
+  refresh.begin('boot', undefined);
+  wholePass(refresh);
+  maps[0]!.set(0, 2);
+  refresh.endPass(quiet);
+  refresh.freeze();
+  refresh.abort();
+  wholePass(refresh);
+  refresh.endPass(quiet);
+  maps[0]!.set(5, 1);
+  refresh.freeze();
+  t.deepEqual(wholePass(refresh), ['0:5+1']);
+});
+
+test('acks that arrive late after an abort are not believed twice, nor are they a breach', (t) => {
+  const { refresh } = make([8]);
+  refresh.begin('boot', undefined);
+  wholePass(refresh);
+  refresh.endPass(quiet);
+  refresh.freeze();
+  refresh.records.push(0, 0, 1);
+  refresh.records.push(0, 1, 1);
+  const before = refresh.records.acked;
+  refresh.abort();
+  t.true(refresh.acknowledged(before + 1, false, 0));
+  t.true(refresh.acknowledged(before + 2, false, 0));
+  t.false(refresh.acknowledged(before + 1, false, 0), 'an ack that runs backwards');
+  t.false(refresh.acknowledged(before + 3, false, 0), 'a record that was never sent');
+});
+
+test('unacknowledged records are bounded: nothing more is taken until an ack comes (I12)', (t) => {
+  const { refresh } = make([40], 3);
+  refresh.begin('boot', undefined);
+  for (let i = 0; i < 3; i += 1) {
+    t.true(refresh.take(1, 0));
+    refresh.records.push(0, refresh.taken.first, 1);
+  }
+  t.false(refresh.take(1, 0));
+  t.false(refresh.passOver);
+  refresh.acknowledged(1, true, 0);
+  t.true(refresh.take(1, 0));
+});
+
+test('no block is lost whatever happens: it is in todo, frozen, taken, or acknowledged since its last write', (t) => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('write' as const), block: fc.nat(19) }),
+    fc.record({ do: fc.constant('take' as const), max: fc.integer({ min: 1, max: 6 }) }),
+    fc.record({ do: fc.constant('send' as const) }),
+    fc.record({ do: fc.constant('ack' as const) }),
+    fc.record({ do: fc.constant('lost' as const), boot: fc.boolean() }),
+    fc.record({ do: fc.constant('freeze' as const) }),
+    fc.record({ do: fc.constant('abort' as const) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
+      const { maps, refresh } = make([20]);
+      const todo = maps[0]!;
+      let boot = 'boot';
+      let mirror = new Array<number>(20).fill(-1);
+      const local = new Array<number>(20).fill(0);
+      let taken: { first: number; values: number[] }[] = [];
+      let sent: { first: number; values: number[]; number: number }[] = [];
+      let version = 0;
+      refresh.begin(boot, undefined);
+      const drop = () => {
+        for (const { first, values } of taken) refresh.giveBack(0, first, values.length);
+        taken = [];
+        sent = [];
+      };
+      for (const one of steps) {
+        if (one.do === 'write') {
+          local[one.block] = ++version;
+          todo.set(one.block, 1);
+        } else if (one.do === 'take') {
+          if (!refresh.take(one.max, 0)) {
+            if (refresh.phase === 'a' && refresh.passOver) refresh.endPass(busy);
+            continue;
+          }
+          const { first, count } = refresh.taken;
+          taken.push({ first, values: local.slice(first, first + count) });
+        } else if (one.do === 'send' && taken.length > 0) {
+          const piece = taken.shift()!;
+          const number = refresh.records.push(0, piece.first, piece.values.length);
+          sent.push({ ...piece, number });
+        } else if (one.do === 'ack' && sent.length > 0) {
+          const { first, values, number } = sent.shift()!;
+          if (refresh.phase === 'a') mirror.splice(first, values.length, ...values);
+          if (!refresh.acknowledged(number, false, 0)) return false;
+        } else if (one.do === 'freeze' && refresh.phase === 'a' && sent.length === 0) {
+          // What was read and not sent becomes part of the frozen rest.
+          drop();
+          refresh.freeze();
+        } else if (one.do === 'abort' && refresh.phase === 'b') {
+          drop();
+          refresh.abort();
+        } else if (one.do === 'lost') {
+          drop();
+          if (refresh.phase === 'b') refresh.abort();
+          else refresh.linkLost();
+          if (one.boot) {
+            boot = `${boot}'`;
+            mirror = mirror.fill(-1);
+          }
+          refresh.begin(boot, 'r1');
+        }
+      }
+      // An abort gives everything back that may differ: then todo covers every difference (I5).
+      drop();
+      if (refresh.phase === 'b') refresh.abort();
+      else refresh.linkLost();
+      return local.every((value, block) => mirror[block] === value || todo.has(block));
+    }),
+    { numRuns: 500 },
+  );
+  t.pass();
+});
+
+test('light writes: phase b follows the first whole pass', (t) => {
+  t.is(new Convergence().passEnded(1000, 1e6, quiet), 'converged');
+});
+
+test('Rule 43a: the BAB is in use, or too much would be written while the rest is sent', (t) => {
+  const full = { ...quiet, babUsedBytes: 2 * quiet.chunkBytes + 1 };
+  t.is(new Convergence().passEnded(0, 1e6, full), 'again');
+  // 100 blocks over 6.5536 MB/s are a second: half of mayTakeBytes may be written in it.
+  const link = 100 * mapBlockBytes;
+  const half = { ...quiet, writeBytesPerSecond: quiet.mayTakeBytes / 2 };
+  t.is(new Convergence().passEnded(100, link, half), 'converged');
+  const more = { ...half, writeBytesPerSecond: half.writeBytesPerSecond + 1 };
+  t.is(new Convergence().passEnded(100, link, more), 'again');
+});
+
+test('three passes that shrink by less than a fifth do not converge, and say so each time', (t) => {
+  const convergence = new Convergence();
+  const verdicts = [100, 90, 85, 80, 70, 40, 39, 38, 37].map((left) =>
+    convergence.passEnded(left, 1, busy),
+  );
+  t.deepEqual(
+    verdicts.map((verdict) => verdict === 'notConverging'),
+    [false, false, false, true, false, false, false, false, true],
+  );
+});
+
+test('converged is said once an attempt', (t) => {
+  const convergence = new Convergence();
+  t.is(convergence.passEnded(0, 1, quiet), 'converged');
+  t.is(convergence.passEnded(0, 1, quiet), 'again');
+  convergence.restart();
+  t.is(convergence.passEnded(0, 1, quiet), 'converged');
+});
+
+test('a rate follows its counter, smoothly, and starts afresh when the counter does', (t) => {
+  const rate = new Rate();
+  rate.sample(0, 0);
+  t.is(rate.sample(1000, 5000), 5000);
+  t.is(rate.sample(1010, 9999), 5000, 'too short a span says nothing');
+  const slower = rate.sample(2000, 5000);
+  t.true(slower < 5000 && slower > 4000);
+  t.is(rate.sample(3000, 0), slower);
+});
+
+test('records number on after what was given back', (t) => {
+  const records = new Records(4);
+  records.push(0, 0, 1);
+  records.push(1, 5, 2);
+  const back: number[][] = [];
+  records.giveBack((...record) => back.push(record));
+  t.deepEqual(back, [
+    [0, 0, 1],
+    [1, 5, 2],
+  ]);
+  t.is(records.push(0, 9, 1), 3);
+  t.is(records.room, 3);
+});
