@@ -55,6 +55,13 @@ export const linkWindowBytes = 16 * mib;
 
 export const heartbeatMs = 2_000;
 export const linkDeadMs = 10_000;
+/** Strangers: how long a handshake may take, and how many may be in progress on one host thread. */
+export const linkHandshakeMs = 5_000;
+export const linkHandshakesMax = 256;
+export const linkHandshakesPerAddressMax = 64;
+/** `send` says "wait" from here on, and `drained` comes when no more than the other is left. */
+export const linkHighWaterBytes = 4 * mib;
+export const linkLowWaterBytes = 1 * mib;
 export const reconnectFirstMs = 100;
 export const reconnectMaxMs = 5_000;
 
@@ -81,6 +88,8 @@ assert(babEntryPayloadMax <= framePayloadMax, 'an entry fits a frame');
 assert(babChunkBytes % babDescriptorBytes === 0, 'descriptors fill a chunk');
 assert(babShareMinBytes >= 2 * babChunkBytes, 'a share holds payload and descriptors');
 assert(linkWindowBytes >= 4 * framePayloadMax, 'the window keeps several frames under way');
+assert(linkHighWaterBytes <= linkWindowBytes, 'the link holds no more than the secondary takes');
+assert(linkLowWaterBytes < linkHighWaterBytes, 'a link that drained is told before it is empty');
 assert(commitLimitMs > switchLimitMs, 'a commit may take longer than a switch of duties');
 assert(switchLimitMs > linkDeadMs, 'a dead link is noticed before a switch is given up');
 assert(refreshBackoffFirstMs <= refreshBackoffMaxMs, 'the back-off grows');

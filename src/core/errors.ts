@@ -103,6 +103,7 @@ export const errorTable = {
   TDMF_DAEMON_UNREACHABLE: row('operating', true, 'tdmfd does not answer on {socket}', 'Start tdmfd.'),
   TDMF_DAEMON_STOPPING: row('refusal', false, 'tdmfd is stopping', 'Start it again.'),
   TDMF_PORT_BUSY: row('operating', true, 'port {port} is in use', 'Set another port in tdmf.cfg, or stop the program that holds it.'),
+  TDMF_PORT_DENIED: row('operating', false, 'cannot listen on {address} port {port} ({errno})', 'Use an address of this host; ports below 1024 need the right to bind them.'),
   TDMF_NBD_SOCKET: row('operating', true, 'the NBD socket {path} cannot be used ({why})', 'Stop the program that uses it, or use another --home.'),
   TDMF_IO_URING: row('operating', false, 'io_uring is refused here ({errno})', 'Set io: threads, or allow io_uring.'),
   // runtime

@@ -10,9 +10,13 @@
  * - A process crash keeps completed writes (page cache); a power cut keeps any subset of the
  *   *sectors* (512 bytes) that were not flushed.
  * - A write or zero beyond `sizeBytes` fails with −ENOSPC and changes nothing (I20), unless the
- *   device was opened with `growable`.
+ *   device was opened with `growable`. A read beyond it fails with −EINVAL.
  * - On a direct device (`direct`) offset, length and memory of every piece must be multiples of
  *   `alignmentBytes`; otherwise −EINVAL. The caller does the read-modify-write (H16).
+ * - A write on a device opened for `read` fails with −EBADF.
+ * - The vector may be refilled as soon as the call has returned; the memory it names belongs to the
+ *   operation until the completion. A write that fails midway reports the bytes it had done (H20).
+ * - Using a handle after `close` was called is a bug of the caller (assertion).
  */
 import type { Crc32c } from '../core/checksum.js';
 import type { IoVector } from '../core/io-vector.js';
@@ -27,7 +31,7 @@ export interface BlockDevice {
   /** 1 on a buffered device. */
   readonly alignmentBytes: number;
 
-  /** A short result means the end of a growable file. */
+  /** A short result means the end of the file: of a growable one, or of one cut behind our back. */
   read(memory: IoVector, offset: number, sink: CompletionSink, tag: number): void;
   write(memory: IoVector, offset: number, fua: boolean, sink: CompletionSink, tag: number): void;
   flush(sink: CompletionSink, tag: number): void;
@@ -66,6 +70,8 @@ export interface Extent {
 /** Plain data; crosses threads in a message. Must be adopted exactly once. */
 export interface SharedDevice {
   readonly fd: number;
+  readonly writable: boolean;
+  readonly growable: boolean;
   readonly path: string;
   readonly sizeBytes: number;
   readonly logicalBlockBytes: number;
@@ -92,13 +98,19 @@ export interface DeviceOpener {
    */
   open(options: OpenOptions): Promise<BlockDevice>;
   adopt(shared: SharedDevice): BlockDevice;
-  /** Private memory of this thread for I/O; `bytes` is zeroed and aligned to 4096. */
+  /**
+   * Private memory of this thread for I/O, resident from the start (Rule 52); `bytes` is zeroed and
+   * aligned to 4096. Its number is 16 or higher.
+   */
   allocate(byteCount: number): ArenaMemory;
   /**
-   * Makes shared memory (a part of the BAB) known to this thread's I/O core under the number that
-   * all threads use for it, below `sharedArenasMax`; private memory is numbered from there on.
+   * Makes shared memory (the BAB) known to this thread's I/O core under an agreed number below 16,
+   * so that (arena, offset) means the same in every thread. `bytes` starts at the first address in
+   * it that is a multiple of 4096, the same place in every thread, and offsets count from there:
+   * whoever makes the memory adds 4096 bytes.
    */
   attach(memory: SharedArrayBuffer, arena: number): ArenaMemory;
+  /** No operation may be using it. */
   release(memory: ArenaMemory): void;
   readonly digest: Digest;
 }
@@ -112,13 +124,18 @@ export interface ArenaMemory {
 export interface Digest {
   /** CRC-32C (Castagnoli) of the range, continued from `seed` (0 to begin). May be called unbound. */
   readonly crc32c: Crc32c;
-  /** XXH3-128 of the range, written as 16 bytes (canonical, big endian) into `out`. */
+  /**
+   * XXH3-128 of the range, written as 16 bytes (canonical, big endian) into `out`. The seed's halves
+   * are unsigned 32-bit numbers, 0 when left out (Rule 17).
+   */
   xxh3(
     memory: Uint8Array,
     offset: number,
     length: number,
     out: Uint8Array,
     outOffset: number,
+    seedLow?: number,
+    seedHigh?: number,
   ): void;
   isZero(memory: Uint8Array, offset: number, length: number): boolean;
 }

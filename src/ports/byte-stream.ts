@@ -1,6 +1,7 @@
 /**
  * One accepted NBD connection as bytes, received into and sent from arena memory. Real: io_uring or
- * node:net; simulated: SimStream. At most one receive and one send are outstanding.
+ * node:net; simulated: SimStream. At most one receive and one send are outstanding. A vector may be
+ * refilled as soon as the call has returned; its memory belongs to the operation until completion.
  */
 import type { IoVector } from '../core/io-vector.js';
 import type { CompletionSink } from './completion.js';

@@ -366,3 +366,8 @@ export class BenchClient {
 export function filled(length: number, value: number): Uint8Array {
   return new Uint8Array(length).fill(value);
 }
+
+/** Fast, unlike a deep comparison of millions of elements. */
+export function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0;
+}

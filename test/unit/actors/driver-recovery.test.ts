@@ -1,7 +1,7 @@
 /** What a driver makes of the writes that its predecessor had in flight (H22, H23), and its own end. */
 import test from 'ava';
 import { mapBlockBytes } from '../../../src/core/constants.js';
-import { DriverBench, filled } from '../../helpers/driver-bench.js';
+import { DriverBench, filled, sameBytes } from '../../helpers/driver-bench.js';
 
 const EIO = 5;
 
@@ -26,13 +26,16 @@ test('H23: after a crash the BAB is what the disk holds, in the same era, whatev
       const before = bench.entries();
       await bench.restart();
       const entries = bench.entries();
-      t.deepEqual(entries.slice(0, before.length), before, 'what was published stays');
+      for (const [index, entry] of before.entries()) {
+        t.like(entries[index], { sequence: entry.sequence, offset: entry.offset });
+        if (entry.payload !== undefined) t.true(sameBytes(entries[index]?.payload, entry.payload));
+      }
       t.deepEqual(
         entries.map(({ sequence }) => sequence),
         entries.map((_, index) => index + 1),
       );
       t.true(entries.every(({ dep, sequence, generation }) => dep < sequence && generation === 1));
-      t.deepEqual(bench.mirrorAfter(entries, start), bench.disks[0]!.live, `seed ${seed}`);
+      t.true(sameBytes(bench.mirrorAfter(entries, start), bench.disks[0]!.live), `seed ${seed}`);
       t.like(bench.control.snapshot(), { append: true, latched: false });
     }
     const client = bench.client();
@@ -114,7 +117,7 @@ test('H46: a driver that fails leaves its writes in flight to its successor', as
   t.is(bench.entries().length, 0);
   t.is(bench.disks[0]!.holders, 0);
   await bench.restart();
-  t.deepEqual(bench.entries()[0]?.payload, filled(4096, 1));
+  t.true(sameBytes(bench.entries()[0]?.payload, filled(4096, 1)));
 });
 
 test('I7: a second driver is refused while the first holds the device', async (t) => {

@@ -1,0 +1,190 @@
+/** The record of a group: lineage, bytes, and what a start makes of it. */
+import test from 'ava';
+import {
+  deviceNameMax,
+  devicesPerGroupMax,
+  sequenceLeaseStep,
+} from '../../../../src/core/constants.js';
+import {
+  decodeGroupRecord,
+  encodeGroupRecord,
+  parseGroupRecord,
+} from '../../../../src/core/pstore/codec.js';
+import {
+  erasKeptMax,
+  firstRecord,
+  type GroupRecord,
+  withCommit,
+  withLease,
+  withNewEra,
+} from '../../../../src/core/pstore/record.js';
+import { recordPayloadMax } from '../../../../src/core/pstore/slot.js';
+import { decideStart } from '../../../../src/core/pstore/start.js';
+
+const era = (n: number) => n.toString(16).padStart(32, '0');
+const devices = [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 17 }];
+const first = firstRecord(0, era(1), devices, { CHUNKSIZE: 256 });
+const facts = {
+  group: 0,
+  devices,
+  tunables: { CHUNKSIZE: 256 },
+  newEra: era(0xf0),
+  newRefreshId: era(0xf1),
+};
+
+const normal: GroupRecord = {
+  ...withCommit(withNewEra(first, era(2)), { era: era(2), sequence: 9 }),
+  mode: 'normal',
+  clean: true,
+  mapAll: false,
+  sequence: 12,
+  released: 12,
+};
+
+test('a record survives its bytes, with and without what is optional', (t) => {
+  for (const record of [
+    first,
+    normal,
+    { ...first, mode: 'refresh' as const, refresh: { id: era(9), kind: 'full' as const } },
+  ]) {
+    t.deepEqual(decodeGroupRecord(encodeGroupRecord(record)), record);
+  }
+});
+
+test('a record that went through a ring, where undefined is null, is the same', (t) => {
+  t.deepEqual(parseGroupRecord({ ...first, base: null, refresh: null }), first);
+});
+
+test('bytes that are no record are none, whatever they are', (t) => {
+  t.is(decodeGroupRecord(new Uint8Array(0)), undefined);
+  t.is(decodeGroupRecord(Uint8Array.of(0xc1, 1, 2)), undefined);
+  t.is(parseGroupRecord({ ...first, mode: 'asleep' }), undefined);
+  t.is(parseGroupRecord({ ...first, surprise: 1 }), undefined);
+  t.is(parseGroupRecord({ ...first, era: 'short' }), undefined);
+  t.is(parseGroupRecord({ ...first, sequence: -1 }), undefined);
+});
+
+test('the largest record fits its copy (I12)', (t) => {
+  const many = Array.from({ length: devicesPerGroupMax }, (_, index) => ({
+    name: `${index}`.padStart(deviceNameMax, 'd'),
+    sizeBytes: Number.MAX_SAFE_INTEGER,
+    mtimeMs: 1_700_000_000_000.123,
+  }));
+  const eras = Array.from({ length: erasKeptMax }, (_, index) => era(index));
+  const tunables = Object.fromEntries(
+    Array.from({ length: 64 }, (_, index) => [`T${index}`.padEnd(32, 'X'), 'v'.repeat(64)]),
+  );
+  const largest: GroupRecord = {
+    ...normal,
+    chain: eras,
+    history: eras,
+    refresh: { id: era(3), kind: 'full' },
+    tunables,
+    devices: many,
+  };
+  t.true(encodeGroupRecord(largest).length <= recordPayloadMax);
+});
+
+test('eras since the base are the chain, older ones the history, both bounded (H8, I12)', (t) => {
+  let record = normal;
+  t.deepEqual([record.base?.era, record.chain], [era(2), []]);
+  record = withNewEra(record, era(3));
+  t.deepEqual(record.chain, [], 'the era of the base itself is in base');
+  t.like(record, { era: era(3), sequence: 0, released: 0, lease: sequenceLeaseStep });
+  record = withNewEra(withNewEra(record, era(4)), era(5));
+  t.deepEqual(record.chain, [era(3), era(4)]);
+  const committed = withCommit(record, { era: era(5), sequence: 3 });
+  t.deepEqual(committed.chain, []);
+  t.deepEqual(committed.history.slice(-3), [era(2), era(3), era(4)]);
+  for (let n = 100; n < 150; n += 1) record = withNewEra(record, era(n));
+  t.is(record.chain.length, erasKeptMax);
+  t.is(record.history.length, erasKeptMax);
+  t.is(record.chain.at(-1), era(148));
+  t.is(record.history.at(-1), era(132), 'what falls out of the chain is history');
+});
+
+test('a commit proves the map and the group', (t) => {
+  const doubtful: GroupRecord = { ...first, unverified: true, map: 'broken' };
+  t.like(withCommit(doubtful, { era: era(1), sequence: 1 }), {
+    map: 'continuous',
+    unverified: false,
+  });
+});
+
+test('a lease only grows (Rule 8c)', (t) => {
+  t.is(withLease(first, 10).lease, sequenceLeaseStep + 10);
+  t.is(withLease({ ...first, lease: 1e15 }, 10).lease, 1e15);
+});
+
+test('the first start is PASSTHRU with a map that knows nothing (Rule 10c)', (t) => {
+  const { row, record } = decideStart(undefined, facts);
+  t.is(row, 'first');
+  t.like(record, { mode: 'passthru', map: 'broken', mapAll: true, clean: false, era: era(0xf0) });
+});
+
+test('a clean stop comes back as it was, but not clean any more (H31)', (t) => {
+  const back = decideStart(normal, facts);
+  t.is(back.row, 'asLeft');
+  t.like(back.record, {
+    mode: 'normal',
+    era: era(2),
+    sequence: 12,
+    clean: false,
+    map: 'continuous',
+  });
+  t.true(back.record.lease >= 12 + sequenceLeaseStep, 'the era goes on under a lease');
+  const tracking = { ...normal, mode: 'tracking' as const, mapAll: true };
+  t.like(decideStart(tracking, facts).record, { mode: 'tracking', mapAll: true });
+});
+
+test('a refresh that was stopped begins anew, under another id (R10)', (t) => {
+  const stopped: GroupRecord = {
+    ...normal,
+    mode: 'refresh',
+    refresh: { id: era(7), kind: 'full' },
+  };
+  const { record } = decideStart(stopped, facts);
+  t.is(record.mode, 'refresh');
+  t.deepEqual(record.refresh, { id: era(0xf1), kind: 'full' });
+  t.true(record.mapAll);
+});
+
+for (const mode of ['normal', 'tracking', 'refresh'] as const) {
+  test(`an unclean start from ${mode} is PASSTHRU in a new era and asks for a refresh (Rule 8a)`, (t) => {
+    const { row, record } = decideStart({ ...normal, mode, clean: false }, facts);
+    t.is(row, 'unclean');
+    t.like(record, { mode: 'passthru', map: 'broken', mapAll: true, unverified: true });
+    t.is(record.era, era(0xf0));
+    t.is(record.refresh, undefined);
+    t.deepEqual(record.base, normal.base, 'what was once equal is still known');
+  });
+}
+
+test('an unclean start from PASSTHRU is PASSTHRU, and nothing was lost', (t) => {
+  const { row, record } = decideStart({ ...first, clean: false }, facts);
+  t.is(row, 'unprotected');
+  t.like(record, { mode: 'passthru', map: 'broken', era: era(1), unverified: false });
+});
+
+test('a map that was proven is broken by starting in PASSTHRU, in a new era (Rule 10c)', (t) => {
+  const { record } = decideStart({ ...normal, mode: 'passthru' }, facts);
+  t.like(record, { mode: 'passthru', map: 'broken', era: era(0xf0) });
+});
+
+// biome-ignore format: one row a line reads as a table
+const changed = [
+  ['was written to', [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 18 }], /d0 was written to/],
+  ['has another size', [{ name: 'd0', sizeBytes: 1 << 21, mtimeMs: 17 }], /d0 had 1048576 bytes/],
+  ['has another name', [{ name: 'd1', sizeBytes: 1 << 20, mtimeMs: 17 }], /the devices were d0/],
+] as const;
+
+for (const [what, now, sentence] of changed) {
+  test(`a device that ${what} since the stop makes everything unproven (Rule 33)`, (t) => {
+    const { row, record, changes } = decideStart(normal, { ...facts, devices: now });
+    t.is(row, 'devicesChanged');
+    t.like(record, { mode: 'tracking', map: 'unproven', mapAll: true, unverified: true });
+    t.is(record.era, era(0xf0));
+    t.deepEqual(record.devices, [...now]);
+    t.regex(changes.join(), sentence);
+  });
+}
