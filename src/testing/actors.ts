@@ -19,7 +19,11 @@ export interface SimActorsOptions {
   readonly ports: Ports;
   readonly onEvent: (type: string, payload: Readonly<Record<string, unknown>>) => void;
   readonly onFailed: (id: string, error: unknown) => void;
+  /** Shared by the threads of one process: who is where. */
+  readonly directory?: SimDirectory;
 }
+
+export type SimDirectory = Map<string, ActorCell>;
 
 /** Messages one actor receives in one delivery. */
 const messagesPerRun = 8;
@@ -28,12 +32,18 @@ const messageDelayMsMax = 0.2;
 export class SimActors implements CellPlace {
   readonly #options: SimActorsOptions;
   readonly #cells = new Map<string, ActorCell>();
+  readonly #directory: SimDirectory;
   readonly #scheduled = new Set<ActorCell>();
   #alive = true;
   #keys = 0;
 
   constructor(options: SimActorsOptions) {
     this.#options = options;
+    this.#directory = options.directory ?? new Map<string, ActorCell>();
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#cells.keys()];
   }
 
   async start<Options, Message>(
@@ -43,19 +53,38 @@ export class SimActors implements CellPlace {
   ): Promise<void> {
     const cell = new ActorCell(id, ++this.#keys, this);
     this.#cells.set(id, cell);
-    await cell.start(start as StartActor<unknown, unknown>, this.#context(cell), options);
+    this.#directory.set(id, cell);
+    try {
+      await cell.start(start as StartActor<unknown, unknown>, this.#context(cell), options);
+    } catch (error) {
+      this.#forget(id, cell);
+      throw error;
+    }
   }
 
   async stop(id: string): Promise<void> {
     const cell = this.#cells.get(id);
-    await cell?.stop();
-    this.#cells.delete(id);
+    if (cell === undefined) return;
+    try {
+      await cell.stop();
+    } finally {
+      this.#forget(id, cell);
+    }
   }
 
-  /** The process is gone: nothing of its actors runs any more (kill -9). */
+  /** The thread is gone: nothing of its actors runs any more (kill -9, or a crash of the thread). */
   die(): void {
     this.#alive = false;
-    this.#cells.clear();
+    for (const [id, cell] of [...this.#cells]) {
+      // Whoever waits for an answer hears that there will be none.
+      cell.fail(new TdmfError('TDMF_ACTOR_GONE', { actor: id }));
+      this.#forget(id, cell);
+    }
+  }
+
+  #forget(id: string, cell: ActorCell): void {
+    if (this.#cells.get(id) === cell) this.#cells.delete(id);
+    if (this.#directory.get(id) === cell) this.#directory.delete(id);
   }
 
   get alive(): boolean {
@@ -65,9 +94,9 @@ export class SimActors implements CellPlace {
   address<Message>(id: string, sender?: ActorCell): Address<Message> {
     return {
       id,
-      tell: (message) => this.#cells.get(id)?.tell(message, sender) ?? false,
+      tell: (message) => this.#alive && (this.#directory.get(id)?.tell(message, sender) ?? false),
       ask: async <Answer>(question: unknown): Promise<Answer> => {
-        const answer = this.#cells.get(id)?.ask(question);
+        const answer = this.#directory.get(id)?.ask(question);
         if (answer === undefined) throw new TdmfError('TDMF_ACTOR_GONE', { actor: id });
         return answer as Promise<Answer>;
       },
@@ -86,6 +115,7 @@ export class SimActors implements CellPlace {
   running(): void {}
 
   failed(cell: ActorCell, error: unknown): void {
+    if (!this.#alive) return;
     this.#options.onFailed(cell.id, error);
   }
 
@@ -95,7 +125,10 @@ export class SimActors implements CellPlace {
 
   #context(cell: ActorCell): ActorContext {
     const { world, ports, name, onEvent } = this.#options;
-    const guard: ActorContext['guard'] = (run) => cell.guard(run);
+    const guard: ActorContext['guard'] = (run) =>
+      cell.guard((...args) => {
+        if (this.#alive) run(...args);
+      });
     const living: Clock = {
       ...world.clock,
       // The timers of a dead process do not fire.
