@@ -189,6 +189,31 @@ export class History {
     }
   }
 
+  /** The newest version of each sector that is older than anything issued from now on. */
+  answeredVersions(device: number, first: number, count: number): readonly number[] {
+    const { causes } = this.devices[device]!;
+    return Array.from({ length: count }, (_, index) => {
+      const known = causes[first + index]!;
+      let version = known.length - 1;
+      while (version > 0 && known[version]!.answeredAt === never) version--;
+      return version;
+    });
+  }
+
+  /** A read gives, of each sector, no version older than those that were answered before it. */
+  checkRead(device: number, first: number, data: Uint8Array, before: readonly number[]): void {
+    const { values, sectorCount } = this.devices[device]!;
+    const read = new Int32Array(sectorCount);
+    readValues(data, device, first, read);
+    for (const [index, version] of before.entries()) {
+      const value = read[first + index]!;
+      assert.ok(
+        values[first + index]!.lastIndexOf(value) >= version,
+        `device ${device} sector ${first + index}: read ${value}, older than what was answered`,
+      );
+    }
+  }
+
   /** The primary lost its power: sectors may have gone back (I10 says how far). */
   powerCut(): void {
     const cut: Cause = { issuedAt: ++this.#clock, answeredAt: this.#clock };
