@@ -104,6 +104,11 @@ export class Tdmf {
     return this.#server.events(since, follow, signal);
   }
 
+  /** Fault injection, for tests: a host thread dies; its groups shall be back by themselves. */
+  crashHost(host: number): void {
+    this.#server.crashHost(host);
+  }
+
   /** Stops cleanly: persists every state, closes every device. */
   close(): Promise<void> {
     return this.#server.close();

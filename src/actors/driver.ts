@@ -48,7 +48,11 @@ export interface DriverOptions {
 }
 
 /** What the driver answers: handles for refresh reads (H22), and how many clients there are. */
-export type DriverQuestion = { kind: 'driver.share' } | { kind: 'driver.connections' };
+export type DriverQuestion =
+  | { kind: 'driver.share' }
+  | { kind: 'driver.connections' }
+  /** Answered when everything written until now is durable on the local devices. */
+  | { kind: 'driver.flush' };
 
 /** While entries are held, what the secondary has is collected this often. */
 const collectMs = 250;
@@ -198,6 +202,8 @@ class Driver implements Actor<DriverMessage> {
         return Promise.resolve(this.#devices.map(({ device }): SharedDevice => device.share()));
       case 'driver.connections':
         return Promise.resolve(this.#connectionCount);
+      case 'driver.flush':
+        return this.#flushDevices();
       default:
         return Promise.reject(new TdmfError('TDMF_INTERNAL', { what: `question ${String(kind)}` }));
     }
@@ -220,7 +226,8 @@ class Driver implements Actor<DriverMessage> {
       await sessions;
     } else {
       await this.#closeSessions();
-      await this.#flushDevices();
+      // A failed flush was reported; the group's record says what a start may rely on.
+      await this.#flushDevices().catch(() => undefined);
       await this.#closeDevices();
       this.#writer.reclaim(true);
     }
@@ -388,10 +395,12 @@ class Driver implements Actor<DriverMessage> {
     await Promise.all(
       this.#devices.map(
         ({ device }, index) =>
-          new Promise<void>((resolve) => {
+          new Promise<void>((resolve, reject) => {
             const completed = (_: number, result: number) => {
-              if (result < 0) this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
-              resolve();
+              if (result >= 0) return resolve();
+              this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
+              const details = { path: device.path, operation: 'flush', errno: -result };
+              reject(new TdmfError('TDMF_DEVICE_FAILED', details));
             };
             device.flush({ completed }, 0);
           }),

@@ -67,6 +67,12 @@ export class GroupCommands {
     this.#driver.tell({ type: 'driver.era', era, sequence: sequence + 1, lease });
   }
 
+  /** The driver has this era already: it recovered it from the control block (H23). */
+  keepEra(era: string, first: number, lease: number): void {
+    this.#babEra = { era, first };
+    this.#lease = lease;
+  }
+
   setDuties(append: boolean, mark: boolean): void {
     const token = this.#token('graced');
     if (append) this.#graceToken = token;

@@ -41,6 +41,8 @@ export interface GroupOptions {
   readonly group: number;
   /** The group's control block; only read here. */
   readonly control: SharedArrayBuffer;
+  /** Actors of this start were here before and failed; the shared memory is theirs (H23). */
+  readonly restarted?: boolean;
   /** The local devices as they are now, in the order of the configuration (Rule 33). */
   readonly devices: readonly DeviceStamp[];
   /** Of the configuration; the record has the word once there is one. */
@@ -99,6 +101,7 @@ export async function startGroup(
     tunables: options.tunables,
     newEra: randomId(context),
     newRefreshId: randomId(context),
+    restarted: options.restarted === true,
   });
   // Not clean any more, durably, before the driver hears a word of us (H31, Rule 8a).
   await pstore.ask({ kind: 'pstore.save', record: decision.record });
@@ -453,7 +456,9 @@ class Group implements Actor<GroupMessage> {
         useEra: (_, { attempt }) => {
           const { durable, record: present } = this.#keeper;
           assert(durable.era === present.era, 'an era is durable before an entry of it (Rule 8a)');
-          commands.useEra(durable, attempt);
+          const { era, generation, first } = this.#control.readEra();
+          if (generation > 0 && era === durable.era) commands.keepEra(era, first, durable.lease);
+          else commands.useEra(durable, attempt);
         },
         setDuties: (_, { append, mark }) => commands.setDuties(append, mark),
         markAllBlocks: () => commands.markAll(),

@@ -6,7 +6,8 @@
 import { isTdmfError, TdmfError } from '../core/errors.js';
 import type { LinkSession } from '../ports/link-server.js';
 import type { Actor, ActorContext } from './actor.js';
-import { type RmdOptions, startRmd } from './rmd.js';
+import { guardClock } from './guarded-clock.js';
+import { type RmdMessage, startRmd } from './rmd.js';
 
 /** A group of which this host is the secondary, from its s###.cfg. */
 export interface SecondaryGroup {
@@ -48,8 +49,10 @@ export interface SessionStatus {
 interface Session {
   readonly group: number;
   readonly peer: string;
-  readonly rmd: Promise<Actor<never>>;
-  readonly ended: Promise<void>;
+  /** The session's RMD; rejects when it could not start. */
+  readonly rmd: Promise<Actor<RmdMessage>>;
+  /** Ends the session and resolves when its I/O is done; the same promise however often asked. */
+  readonly end: () => Promise<void>;
 }
 
 export async function startLinkHost(
@@ -69,29 +72,21 @@ export async function startLinkHost(
       return;
     }
     const session = `${context.id}/${++count}`;
-    const rmdOptions: RmdOptions = {
-      ...config,
-      ...options,
-      session,
-      connection,
+    let ended: Promise<void> | undefined;
+    const end = (): Promise<void> => {
+      // Later: what fails while the RMD is only being started finds its promise here.
+      ended ??= Promise.resolve()
+        .then(() => rmd)
+        .then((actor) => actor.stop())
+        .catch((error: unknown) => {
+          context.log.write('error', 'a session did not end cleanly', { session, group, error });
+        })
+        .finally(() => sessions.delete(session));
+      return ended;
     };
-    const own = sessionContext(context, session, group, () => void end(session));
-    const rmd = startRmd(own.context, rmdOptions);
-    const ended = rmd.then(
-      (actor) => own.failed.then(() => actor.stop()),
-      (error: unknown) => own.context.fail(error),
-    );
-    sessions.set(session, { group, peer: connection.peerAddress, rmd, ended });
-    void ended.finally(() => sessions.delete(session));
-  };
-
-  /** Stops the session's RMD; resolves when its I/O is done. */
-  const end = async (session: string): Promise<void> => {
-    const known = sessions.get(session);
-    if (known === undefined) return;
-    const actor = await known.rmd.catch(() => undefined);
-    await actor?.stop();
-    sessions.delete(session);
+    const own = sessionContext(context, `r${group}/rmd`, () => void end());
+    const rmd = startRmd(own, { ...config, ...options, session, connection });
+    sessions.set(session, { group, peer: connection.peerAddress, rmd, end });
   };
 
   context.ports.links.onSession(context.guard(begin));
@@ -107,7 +102,7 @@ export async function startLinkHost(
           context.ports.links.setKeys(asked.groups);
           return undefined;
         case 'link.end':
-          return end(asked.session);
+          return sessions.get(asked.session)?.end();
         case 'link.status':
           return Promise.all(
             [...sessions].map(async ([session, { group, peer, rmd }]) => {
@@ -118,7 +113,34 @@ export async function startLinkHost(
       }
     },
     async stop() {
-      await Promise.all([...sessions.keys()].map(end));
+      await Promise.all([...sessions.values()].map(({ end }) => end()));
     },
+  };
+}
+
+/** A session's own wall: what fails in it ends it, and neither its neighbours nor this actor (I11). */
+function sessionContext(context: ActorContext, id: string, failed: () => void): ActorContext {
+  const fail = (error: unknown): void => {
+    if (!isTdmfError(error)) context.log.write('error', 'a session failed', { id, error });
+    failed();
+  };
+  const guard: ActorContext['guard'] =
+    (run) =>
+    (...args) => {
+      try {
+        run(...args);
+      } catch (error) {
+        fail(error);
+      }
+    };
+  return {
+    ...context,
+    id,
+    // A getter of the context, which a spread would read too early.
+    ports: context.ports,
+    clock: guardClock(context.clock, guard),
+    log: context.log.with({ actor: id }),
+    fail,
+    guard,
   };
 }

@@ -17,6 +17,8 @@ export interface ArenaListener {
 
 export class Arenas {
   readonly #known = new Map<number, Uint8Array>();
+  /** How many hold each shared memory: all groups of a thread use the one BAB. */
+  readonly #holders = new Map<number, number>();
   readonly #listener: ArenaListener | undefined;
   #zeroes: ArenaMemory | undefined;
 
@@ -35,12 +37,17 @@ export class Arenas {
 
   attach(memory: SharedArrayBuffer, arena: number): ArenaMemory {
     assert(arena >= 0 && arena < sharedMax, 'shared memories have the arena numbers below 16');
-    assert(!this.#known.has(arena), `arena ${arena} is already attached`);
-    return this.#add(arena, aligned(memory));
+    const known = this.#known.get(arena);
+    assert(known === undefined || known.buffer === memory, `arena ${arena} is another memory`);
+    this.#holders.set(arena, (this.#holders.get(arena) ?? 0) + 1);
+    return known === undefined ? this.#add(arena, aligned(memory)) : { arena, bytes: known };
   }
 
   release(memory: ArenaMemory): void {
     assert(this.#known.get(memory.arena) === memory.bytes, 'only a known arena is released');
+    const others = (this.#holders.get(memory.arena) ?? 1) - 1;
+    this.#holders.set(memory.arena, others);
+    if (others > 0) return;
     this.#listener?.clearArena(memory.arena);
     this.#known.delete(memory.arena);
   }

@@ -10,8 +10,8 @@ import { TdmfError } from '../core/errors.js';
 import { RefusalTally } from '../core/refusal-tally.js';
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
-import { detachByDup } from './nbd-door.js';
 import { codeOf } from './link-errors.js';
+import { detachByDup } from './nbd-door.js';
 
 export interface LinkDoorOptions {
   /** Where to listen; `::` or `0.0.0.0` for every address. */

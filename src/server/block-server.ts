@@ -12,14 +12,13 @@ import { listGroups } from '../config/files.js';
 import type { Home } from '../config/home.js';
 import type { HostConfig } from '../config/host-config.js';
 import { packageVersion } from '../config/package-version.js';
-import { ensurePstore } from '../config/pstore-file.js';
 import { TdmfError } from '../core/errors.js';
 import type { GroupInfo, TdmfInfo } from '../info.js';
-import { nodeFiles } from '../io/atomic-files.js';
+import { atomicFiles } from '../io/atomic-files.js';
 import { jsonLog } from '../io/json-log.js';
 import { lockFile } from '../io/lock-file.js';
 import { openIo } from '../io/open-io.js';
-import { systemClock } from '../io/system-clock.js';
+import { SystemClock } from '../io/system-clock.js';
 import { systemRandom } from '../io/system-random.js';
 import { tlsDialer } from '../io/tls-link.js';
 import type { LinkServer } from '../ports/link-server.js';
@@ -31,6 +30,7 @@ import { EventLog, type EventRecord } from './event-log.js';
 import { followEvents } from './follow-events.js';
 import { openNbd } from './nbd.js';
 import { PrimaryGroups } from './primary-groups.js';
+import { ensurePstore, openPstore } from './pstore-file.js';
 import { SecondaryGroups } from './secondary-groups.js';
 import { SharedPool } from './shared-pool.js';
 
@@ -45,6 +45,8 @@ export interface BlockServer {
     follow: boolean,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<EventRecord, void, undefined>;
+  /** Fault injection, for tests: ends a host thread as a native failure would. */
+  crashHost(host: number): void;
   close(): Promise<void>;
 }
 
@@ -57,12 +59,11 @@ export async function startBlockServer(
   log: Log = jsonLog(process.stderr),
 ): Promise<BlockServer> {
   await mkdir(home.runDirectory, { recursive: true, mode: 0o700 });
-  const unlock = lockFile(
-    home.lock,
-    () => new TdmfError('TDMF_HOME_LOCKED', { home: home.directory }),
-  );
+  const unlock = await lockFile(home.lock);
+  if (unlock === undefined) throw new TdmfError('TDMF_HOME_LOCKED', { home: home.directory });
   const io = openIo(config.io);
-  const events = new EventLog(() => systemClock.wallNow());
+  const clock = new SystemClock();
+  const events = new EventLog(() => clock.wallNow());
   const version = packageVersion();
   const hosts =
     config.hosts === 'auto' ? Math.max(2, availableParallelism()) : Math.max(2, config.hosts);
@@ -71,10 +72,10 @@ export async function startBlockServer(
     hosts,
     world: { url: new URL('./host-world.js', import.meta.url).href, data: { io: io.kind } },
     registry: new URL('./registry.js', import.meta.url).href,
-    clock: systemClock,
+    clock,
     log,
     random: systemRandom,
-    ports: { devices: io, streams: io, files: nodeFiles, dialer: tlsDialer, links: noLinks },
+    ports: { devices: io, streams: io, files: atomicFiles, dialer: tlsDialer, links: noLinks },
     onEvent: (type, payload) => publish(type, payload),
     onSetFailed: async (set, decision, error) => {
       await (set.startsWith('link') ? secondary : primary).setFailed(set, decision, error);
@@ -89,19 +90,20 @@ export async function startBlockServer(
   };
 
   const pstorePath = home.resolve(config.pstore);
-  if (await ensurePstore(pstorePath))
+  if (await ensurePstore(io, pstorePath)) {
     log.write('info', 'a new pstore was made', { pstore: pstorePath });
+  }
   const pstore = await system.spawnLocal({
     id: 'pstore',
     start: startPstore,
-    options: { path: pstorePath },
+    options: { device: await openPstore(io, pstorePath), opener: io },
   });
-  const nodeId = await pstore.ask<string>({ kind: 'pstore.node' });
-  const pool = new SharedPool(config.bab);
-  const shared = { home, system, log, publish, nodeId, version, io };
+  const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
+  const pool = new SharedPool(config.bab, io);
+  const shared = { home, system, log, publish, nodeId, version, io, clock };
   const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });
   const secondary = new SecondaryGroups({ ...shared, address: config.address, port: config.port });
-  const closeNbd = await openNbd(home, primary, system, log);
+  const closeNbd = await openNbd(home, primary, system, clock, log);
   await secondary.start();
   await primary.resumeAll();
 
@@ -148,19 +150,20 @@ export async function startBlockServer(
         if (holds(condition, now)) return;
         signal?.throwIfAborted();
         await new Promise<void>((resolve) => {
-          systemClock.after(conditionPollMs, resolve);
+          clock.after(conditionPollMs, resolve);
         });
       }
     },
     events: (since, follow, signal) =>
       followEvents(events, async () => (await info('all')).groups, since, follow, signal),
+    crashHost: (host) => system.crashHost(host),
     async close() {
       await closeNbd();
       await primary.stopAll();
       await secondary.stop();
       await system.stop();
       await io.close();
-      unlock();
+      await unlock();
     },
   };
 }

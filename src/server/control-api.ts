@@ -27,7 +27,12 @@ const waitBody = z.object({
 /** Largest request body; control requests are small. */
 const bodyBytesMax = 1024 * 1024;
 
-export function controlApi(tdmf: Tdmf): Hono {
+export interface ControlApiOptions {
+  /** Offers fault injection; only ever set by tests (TDMF_TESTING=1). */
+  readonly testing?: boolean;
+}
+
+export function controlApi(tdmf: Tdmf, options: ControlApiOptions = {}): Hono {
   const api = new Hono();
 
   api.onError((error, context) => {
@@ -96,6 +101,12 @@ export function controlApi(tdmf: Tdmf): Hono {
       }
     });
   });
+  if (options.testing) {
+    api.post('/v1/testing/crash-host/:host', (context) => {
+      tdmf.crashHost(Number(context.req.param('host')));
+      return context.json({});
+    });
+  }
   return api;
 }
 

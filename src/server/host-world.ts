@@ -2,11 +2,11 @@
  * The real world of one host thread: its own I/O core, clock, randomness, log and network. Loaded by
  * name in the thread (runtime may not import io), once per start of the host.
  */
-import { nodeFiles } from '../io/atomic-files.js';
+import { atomicFiles } from '../io/atomic-files.js';
 import { jsonLog } from '../io/json-log.js';
 import { LinkHost } from '../io/link-host.js';
 import { openIo } from '../io/open-io.js';
-import { systemClock } from '../io/system-clock.js';
+import { SystemClock } from '../io/system-clock.js';
 import { systemRandom } from '../io/system-random.js';
 import { tlsDialer } from '../io/tls-link.js';
 import type { World } from '../runtime/control.js';
@@ -18,11 +18,12 @@ export interface HostWorldData {
 export function createWorld(data: unknown): World {
   const { io: choice } = data as HostWorldData;
   const io = openIo(choice);
-  const links = new LinkHost();
+  const log = jsonLog(process.stderr);
+  const links = new LinkHost({ log });
   return {
-    ports: { devices: io, streams: io, files: nodeFiles, dialer: tlsDialer, links },
-    clock: systemClock,
-    log: jsonLog(process.stderr),
+    ports: { devices: io, streams: io, files: atomicFiles, dialer: tlsDialer, links },
+    clock: new SystemClock(),
+    log,
     random: systemRandom,
     async close() {
       await links.close();

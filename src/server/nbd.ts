@@ -2,9 +2,9 @@
 import type { Home } from '../config/home.js';
 import { nbdRequestMax } from '../core/constants.js';
 import type { ExportInfo } from '../core/nbd/exports.js';
-import { closeFd, dupFd } from '../io/native.js';
+import { native } from '../io/native.js';
 import { detachByDup, openNbdDoor } from '../io/nbd-door.js';
-import { systemClock } from '../io/system-clock.js';
+import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
 import type { PrimaryGroups, StartedGroup } from './primary-groups.js';
@@ -14,6 +14,7 @@ export async function openNbd(
   home: Home,
   groups: PrimaryGroups,
   system: ActorSystem,
+  clock: Clock,
   log: Log,
 ): Promise<() => Promise<void>> {
   const door = await openNbdDoor(
@@ -31,8 +32,8 @@ export async function openNbd(
             : exportOf(group, started, index);
         },
       },
-      detach: detachByDup(dupFd),
-      clock: systemClock,
+      detach: detachByDup(native.dupFd),
+      clock,
       log,
     },
     (connection) => {
@@ -49,7 +50,7 @@ export async function openNbd(
           leftover: connection.leftover,
         });
       // The group stopped between handshake and here, or its driver is just being restarted.
-      if (!told) closeFd(connection.fd);
+      if (!told) void native.closeFd(connection.fd);
     },
   );
   return () => door.close();

@@ -3,17 +3,23 @@
  * host threads. A started group is a supervision set `gN` of driver, PMD and group actor; its shared
  * memory lives here, so that it outlives a crashed thread (H23).
  */
-import { copyFile } from 'node:fs/promises';
+import { copyFile, rm, stat } from 'node:fs/promises';
+import type { GroupOptions } from '../actors/group.js';
+import type { GroupStatus } from '../actors/group-status.js';
 import type { GroupShared, SharedDevices } from '../actors/messages.js';
+import type { PmdOptions } from '../actors/pmd-options.js';
 import { listGroups, readGroupConfig } from '../config/files.js';
 import { type GroupConfig, isLoopback } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
 import { GroupControlView } from '../core/bab/control.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
+import { chunkSizeDefaultKb } from '../core/constants.js';
 import { TdmfError, toPlainError } from '../core/errors.js';
+import type { DeviceStamp } from '../core/pstore/record.js';
 import type { Decision } from '../core/supervision.js';
 import type { PrimaryInfo } from '../info.js';
 import type { DeviceOpener } from '../ports/block-device.js';
+import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
 import { notStarted, primaryInfo } from './primary-info.js';
@@ -31,6 +37,7 @@ export interface PrimaryGroupsOptions {
   readonly pool: SharedPool;
   readonly pstorePath: string;
   readonly tcpWindowKb: number;
+  readonly clock: Clock;
 }
 
 export interface StartedGroup {
@@ -43,6 +50,8 @@ export interface StartedGroup {
 
 /** A stop drains what the link takes in this time; the rest is tracked (Rule 31). */
 const drainOnStopMs = 5_000;
+/** How often a waiting sync looks at the cursors. */
+const syncLookMs = 20;
 
 export class PrimaryGroups {
   readonly #options: PrimaryGroupsOptions;
@@ -107,7 +116,9 @@ export class PrimaryGroups {
       if (connections > 0 && !force) {
         throw new TdmfError('TDMF_GROUP_BUSY', { group, count: connections });
       }
-      await this.#stopCleanly(group, started, false);
+      await this.#stopCleanly(group, started);
+      // A group that the operator stopped stays stopped when tdmfd starts again.
+      await rm(this.#options.home.groupFile('p.cur', group), { force: true });
       this.#options.publish('group.stopped', { group });
     });
   }
@@ -122,19 +133,35 @@ export class PrimaryGroups {
     return this.#options.system.ask(`g${group}/group`, { kind: 'operator', verb, args });
   }
 
-  /** tdmfsync: local flush, then everything written so far is durable on the mirror. */
+  /**
+   * tdmfsync: the local devices are flushed, and everything written until now is durable on the
+   * mirror. Waits as long as it takes; refused where entries do not reach the mirror.
+   */
   async sync(group: number): Promise<void> {
-    this.#need(group);
-    await this.#options.system.ask(`g${group}/group`, { kind: 'sync' });
+    const { system, clock } = this.#options;
+    const { view } = this.#need(group);
+    const { mode } = await this.infoOf(group);
+    if (mode !== 'NORMAL') throw new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode });
+    await system.ask(`g${group}/driver`, { kind: 'driver.flush' });
+    const published = view.cursor('published');
+    const isDurable = () => ((published - view.cursor('durable')) | 0) <= 0;
+    while (!isDurable()) {
+      system.address(`g${group}/pmd`).tell({ type: 'pmd.flush' });
+      await new Promise<void>((resolve) => {
+        clock.after(syncLookMs, resolve);
+      });
+      if (view.latched) {
+        throw new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode: 'TRACKING' });
+      }
+    }
   }
 
   /** Groups that ran when the home was last used run again (MD 34). */
   async resumeAll(): Promise<void> {
-    const { system, home, log } = this.#options;
-    const known = await system.address('pstore').ask<readonly number[]>({ kind: 'pstore.started' });
+    const { home, log } = this.#options;
     const configured = new Set(await listGroups(home, 'p.cfg'));
     await Promise.all(
-      known
+      (await listGroups(home, 'p.cur'))
         .filter((group) => configured.has(group))
         .map((group) =>
           this.start(group).catch((error: unknown) => {
@@ -151,7 +178,7 @@ export class PrimaryGroups {
   async stopAll(): Promise<void> {
     await Promise.all(
       [...this.#started].map(([group, started]) =>
-        this.#inTurn(group, () => this.#stopCleanly(group, started, true)),
+        this.#inTurn(group, () => this.#stopCleanly(group, started)),
       ),
     );
   }
@@ -175,19 +202,20 @@ export class PrimaryGroups {
   }
 
   async infoOf(group: number): Promise<PrimaryInfo> {
-    const { home, system, pool, pstorePath } = this.#options;
+    const { home, system, pool, pstorePath, clock } = this.#options;
     const started = this.#started.get(group);
     if (started === undefined) {
       return notStarted(await readGroupConfig(home, 'p.cfg', group), home, pstorePath);
     }
     const status = await system
-      .ask<unknown>(`g${group}/group`, { kind: 'status' })
+      .ask<GroupStatus>(`g${group}/group`, { kind: 'status' })
       .catch(() => undefined);
-    return primaryInfo(started, status, pool.pool, home, pstorePath);
+    const now = { monotonicMs: clock.now(), wallMs: clock.wallNow() };
+    return primaryInfo(started, status, pool.pool, home, pstorePath, now);
   }
 
   async #spawn(group: number, started: StartedGroup, recovering: boolean): Promise<void> {
-    const { system, nodeId, version, tcpWindowKb } = this.#options;
+    const { system, nodeId, version } = this.#options;
     const { config, shared } = started;
     const set = `g${group}`;
     const ids = {
@@ -197,13 +225,13 @@ export class PrimaryGroups {
     };
     const home = group % system.hosts;
     await system.spawn({
-      id: ids.driverActor,
+      id: `${set}/driver`,
       kind: 'driver',
       set,
       host: home,
       options: { ...ids, shared, devices: config.devices, recovering },
     });
-    const devices = await system.ask<SharedDevices>(ids.driverActor, { kind: 'driver.share' });
+    const devices = await system.ask<SharedDevices>(`${set}/driver`, { kind: 'driver.share' });
     await system.spawn({
       id: ids.pmdActor,
       kind: 'pmd',
@@ -222,9 +250,13 @@ export class PrimaryGroups {
           port: config.secondary.port,
           secret: config.secret,
         },
-        deviceNames: config.devices.map(({ name }) => name),
-        tunables: { tcpWindowBytes: tcpWindowKb * 1024, ...config.tunables },
-      },
+        deviceList: devices.map(({ sizeBytes, logicalBlockBytes }, index) => ({
+          name: config.devices[index]?.name ?? '',
+          sizeBytes,
+          blockBytes: logicalBlockBytes,
+        })),
+        tunables: this.#pmdTunables(config),
+      } satisfies PmdOptions,
     });
     await system.spawn({
       id: ids.groupActor,
@@ -232,30 +264,37 @@ export class PrimaryGroups {
       set,
       host: home,
       options: {
-        ...ids,
         group,
-        pstoreActor: 'pstore',
-        nodeId,
-        recovering,
+        control: shared.control,
+        restarted: recovering,
         tunables: config.tunables,
-        devices: config.devices.map(({ name }, index) => ({
-          name,
-          sizeBytes: started.sizes[index],
-        })),
-      },
+        devices: await stampsOf(config, started.sizes),
+      } satisfies GroupOptions,
     });
   }
 
-  /** `keepStarted`: tdmfd itself ends, and the group shall run again with the next one. */
-  async #stopCleanly(group: number, started: StartedGroup, keepStarted: boolean): Promise<void> {
-    await this.#options.system
-      .ask(`g${group}/group`, { kind: 'prepareStop', drainMs: drainOnStopMs, keepStarted })
-      .catch((error: unknown) => {
-        this.#options.log.write('error', 'a group did not stop cleanly', {
-          group,
-          error: toPlainError(error),
-        });
-      });
+  #pmdTunables({ tunables }: GroupConfig): PmdOptions['tunables'] {
+    const number = (name: string, otherwise: number) => Number(tunables[name] ?? otherwise);
+    return {
+      chunkSizeKb: number('CHUNKSIZE', chunkSizeDefaultKb),
+      chunkDelayMs: number('CHUNKDELAY', 0),
+      tcpWindowBytes: this.#options.tcpWindowKb * 1024,
+    };
+  }
+
+  /** The driver first: then no write is in flight and the devices are flushed (Rule 31). */
+  async #stopCleanly(group: number, started: StartedGroup): Promise<void> {
+    const { system, log } = this.#options;
+    try {
+      // H21: when the devices cannot be flushed the stop is not clean, and the next start says so.
+      await system.ask(`g${group}/driver`, { kind: 'driver.flush' });
+      await system.stopActor(`g${group}/driver`);
+      const devices = await stampsOf(started.config, started.sizes);
+      const question = { kind: 'prepareStop', drainMs: drainOnStopMs, devices };
+      await system.ask(`g${group}/group`, question);
+    } catch (error) {
+      log.write('error', 'a group did not stop cleanly', { group, error: toPlainError(error) });
+    }
     await this.#end(group, started);
   }
 
@@ -293,4 +332,15 @@ export class PrimaryGroups {
     );
     return turn;
   }
+}
+
+/** What the local devices look like: what a start compares with the stop before (Rule 33). */
+function stampsOf(config: GroupConfig, sizes: readonly number[]): Promise<DeviceStamp[]> {
+  return Promise.all(
+    config.devices.map(async ({ name, data }, index) => {
+      const file = await stat(data);
+      const mtimeMs = file.isFile() ? file.mtimeMs : 0;
+      return { name, sizeBytes: sizes[index] ?? 0, mtimeMs };
+    }),
+  );
 }

@@ -13,8 +13,9 @@ import { TdmfError, toPlainError } from '../core/errors.js';
 import type { Decision } from '../core/supervision.js';
 import type { SecondaryInfo } from '../info.js';
 import { type LinkDoor, openLinkDoor } from '../io/link-door.js';
-import { closeFd, dupFd } from '../io/native.js';
-import { systemClock } from '../io/system-clock.js';
+import { native } from '../io/native.js';
+import type { DeviceOpener } from '../ports/block-device.js';
+import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
 import { secondaryInfo } from './secondary-info.js';
@@ -28,6 +29,8 @@ export interface SecondaryGroupsOptions {
   readonly version: string;
   readonly address: string;
   readonly port: number;
+  readonly io: Pick<DeviceOpener, 'digest'>;
+  readonly clock: Clock;
 }
 
 /** Files are looked at again at most this often when connections arrive. */
@@ -55,7 +58,7 @@ export class SecondaryGroups {
   }
 
   async start(): Promise<void> {
-    const { system, log, address, port } = this.#options;
+    const { system, clock, log, address, port } = this.#options;
     await system.spawnLocal<undefined, never>({
       id: 'supervisor',
       start: async () => this.#actor(),
@@ -64,7 +67,7 @@ export class SecondaryGroups {
     await Promise.all(Array.from({ length: system.hosts }, (_, host) => this.#spawnHost(host)));
     await this.#scan();
     this.#door = await openLinkDoor(
-      { address, port, dupFd, clock: systemClock, log },
+      { address, port, dupFd: native.dupFd, clock, log },
       (fd) => void this.#arrived(fd),
     );
   }
@@ -88,6 +91,7 @@ export class SecondaryGroups {
           config,
           sessions.find(({ group }) => group === config.group),
           this.#options.home,
+          this.#options.io.digest,
         ),
       ),
     );
@@ -113,13 +117,13 @@ export class SecondaryGroups {
       this.#nextHost = (host + hosts - 1) % hosts;
       if (this.#options.system.address(`link${host}`).tell({ type: 'link.serve', fd })) return;
     }
-    closeFd(fd);
+    await native.closeFd(fd);
   }
 
   /** Reads s###.cfg files that came, went or changed, and tells the hosts. */
   async #scan(): Promise<void> {
     const { home, log, publish } = this.#options;
-    const now = systemClock.now();
+    const now = this.#options.clock.now();
     if (now - this.#scannedAt < rescanMs) return;
     this.#scannedAt = now;
     const groups = await listGroups(home, 's.cfg');

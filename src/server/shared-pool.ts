@@ -2,15 +2,19 @@
 import { BabPool } from '../core/bab/pool.js';
 import { babShareMinBytes, groupsMax } from '../core/constants.js';
 import { TdmfError } from '../core/errors.js';
+import type { DeviceOpener } from '../ports/block-device.js';
 
 export class SharedPool {
   readonly pool: BabPool;
   readonly requestedBytes: number;
   readonly #slots = new Set<number>();
 
-  constructor(babMb: number) {
+  constructor(babMb: number, io: DeviceOpener) {
     this.requestedBytes = babMb * 2 ** 20;
-    this.pool = BabPool.create({ bytes: this.requestedBytes });
+    this.pool = BabPool.create({
+      bytes: this.requestedBytes,
+      start: (memory, index) => io.attach(memory, index).bytes.byteOffset,
+    });
   }
 
   /**

@@ -7,7 +7,8 @@ import { succeed, TestHost } from '../helpers/daemon.js';
 const deviceBytes = 64 * 2 ** 20;
 
 async function mirroredHost(): Promise<TestHost> {
-  const host = await TestHost.create();
+  // Larger than what the clients write in one burst: an overflow would rightly end in TRACKING.
+  const host = await TestHost.create(512);
   const local = host.image('local.img', deviceBytes);
   const mirror = host.image('mirror.img', deviceBytes);
   await host.control(

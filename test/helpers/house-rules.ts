@@ -61,7 +61,7 @@ export const importTable: Readonly<Record<string, Row>> = {
     packages: ['node:*'],
   },
   'cli/': {
-    folders: ['core/', 'config/', 'cli/', 'info.ts'],
+    folders: ['core/', 'config/', 'cli/', 'info.ts', 'server/offline-init.ts'],
     packages: ['node:*', 'commander', 'yaml'],
   },
   'demo/': { folders: ['config/'], packages: ['node:*'] },

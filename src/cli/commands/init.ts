@@ -34,8 +34,8 @@ export async function init(
   const config = parseHostConfig(text, 'tdmf.cfg');
   await writeFile(files.hostConfig, text, { mode: 0o600 });
   const pstore = files.resolve(config.pstore);
-  const { ensurePstore } = await import('../../config/pstore-file.js');
-  const made = await ensurePstore(pstore);
+  const { makePstore } = await import('../../server/offline-init.js');
+  const made = await makePstore(pstore);
   process.stdout.write(
     `home    ${files.directory}\nBAB     ${config.bab} MB\n` +
       `pstore  ${pstore}${made ? ' (made)' : ''}\nport    ${config.port}\n`,

@@ -3,7 +3,7 @@
  * All of it lies in SharedArrayBuffers that main allocates, so that it outlives a crashed thread. It
  * never leaves the process: host byte order, no checksum.
  *
- *   pool header    │ line: magic, sizes │ lent │ used │ memories ×16 │ accounts ×1000 │ owner words … │
+ *   pool header    │ line: magic, sizes │ lent │ used │ memories, starts ×16 │ accounts ×1000 │ owner words … │
  *   BAB memory     │ chunk 64 KiB │ chunk │ chunk │ …      payload, or 1024 descriptors
  *
  *   control block  │ ids │ duties │ published │ released │ sent │ received │ applied │ durable │
@@ -31,7 +31,7 @@ export const deviceCounterBytes = 64;
 export const poolHeaderLayout = layout({
   id: 'bab-pool',
   shared: true,
-  sizeBytes: 320 + groupsMax * accountBytes,
+  sizeBytes: 384 + groupsMax * accountBytes,
   fields: [
     { offset: 0, size: 4, type: 'u32', name: 'magic', meaning: '"BABP"' },
     { offset: 4, size: 4, type: 'u32', name: 'version', meaning: '1' },
@@ -41,7 +41,8 @@ export const poolHeaderLayout = layout({
     { offset: 64, size: 4, type: 'i32', name: 'lentUsed', meaning: 'chunks that groups use beyond their shares' },
     { offset: 128, size: 4, type: 'i32', name: 'used', meaning: 'chunks owned by groups' },
     { offset: 192, size: 128, type: 'i32', name: 'memories', meaning: '16 pairs: first chunk, chunk count' },
-    { offset: 320, size: groupsMax * accountBytes, type: 'i32', name: 'accounts', meaning: 'one account per group slot' },
+    { offset: 320, size: 64, type: 'i32', name: 'starts', meaning: 'where the chunks of each memory begin, for the alignment of I/O' },
+    { offset: 384, size: groupsMax * accountBytes, type: 'i32', name: 'accounts', meaning: 'one account per group slot' },
   ],
 });
 

@@ -29,11 +29,14 @@ const promisedWord = at.promised / 4;
 const lentUsedWord = at.lentUsed / 4;
 const usedWord = at.used / 4;
 const memoriesWord = at.memories / 4;
+const startsWord = at.starts / 4;
 const accountsWord = at.accounts / 4;
 const accountWords = accountBytes / 4;
 const shareOf = accountLayout.at.share / 4;
 const usedOf = accountLayout.at.used / 4;
 const ownersWord = poolHeaderLayout.sizeBytes / 4;
+/** A page: addresses of memory are multiples of 8 at least, I/O wants them to be of 4096. */
+const startMax = 4096;
 /** A claim that the accounts allowed finds a chunk in the first scan unless others race with it. */
 const scansMax = 10_000;
 
@@ -42,6 +45,11 @@ export interface BabPoolOptions {
   readonly bytes: number;
   /** How many SharedArrayBuffers to cut it into; 1 unless told. */
   readonly memories?: number;
+  /**
+   * Where the chunks shall begin in a memory so that their addresses are aligned for direct I/O;
+   * only the I/O core knows addresses. Each memory is made `startMax` bytes larger for it.
+   */
+  readonly start?: (memory: SharedArrayBuffer, index: number) => number;
 }
 
 export class BabPool {
@@ -68,7 +76,10 @@ export class BabPool {
       const end = Math.floor((chunkCount * (index + 1)) / memoryCount);
       i32[memoriesWord + 2 * index] = first;
       i32[memoriesWord + 2 * index + 1] = end - first;
-      memories.push(new SharedArrayBuffer((end - first) * babChunkBytes));
+      const spare = options.start === undefined ? 0 : startMax;
+      const memory = new SharedArrayBuffer((end - first) * babChunkBytes + spare);
+      i32[startsWord + index] = options.start?.(memory, index) ?? 0;
+      memories.push(memory);
       first = end;
     }
     i32[at.magic / 4] = poolMagic;
@@ -89,9 +100,10 @@ export class BabPool {
     assert(i32[at.memoryCount / 4] === memories.length, 'all memories of the BAB are given');
     this.header = header;
     this.memories = memories;
-    this.bytes = memories.map((memory) => new Uint8Array(memory));
-    this.words = memories.map((memory) => new Int32Array(memory));
-    this.numbers = memories.map((memory) => new Float64Array(memory));
+    const starts = memories.map((_, index) => i32[startsWord + index]!);
+    this.bytes = memories.map((memory, index) => new Uint8Array(memory, starts[index]));
+    this.words = memories.map((memory, index) => new Int32Array(memory, starts[index]));
+    this.numbers = memories.map((memory, index) => new Float64Array(memory, starts[index]));
     this.chunkCount = Atomics.load(i32, chunkCountWord);
     this.#i32 = i32;
     this.#firstChunks = Int32Array.from(memories, (_, index) => i32[memoriesWord + 2 * index]!);

@@ -8,6 +8,7 @@
  *   not clean                    PASSTHRU   changes may be unknown: asks for a full refresh
  *   clean, devices as they were  the mode it was stopped in
  *   clean, devices changed       TRACKING   everything unproven (PASSTHRU stays PASSTHRU)
+ *   restarted within one tdmfd   the mode it was in: the shared memory outlived the actors (H23)
  */
 
 import type { TunableValue } from './record.js';
@@ -27,9 +28,17 @@ export interface StartFacts {
   /** Fresh random ids, 32 hex digits each. */
   readonly newEra: string;
   readonly newRefreshId: string;
+  /** The actors crashed, tdmfd did not: BAB, maps and the slots of writes in flight are whole. */
+  readonly restarted: boolean;
 }
 
-export type StartRow = 'first' | 'unprotected' | 'unclean' | 'asLeft' | 'devicesChanged';
+export type StartRow =
+  | 'first'
+  | 'unprotected'
+  | 'unclean'
+  | 'asLeft'
+  | 'devicesChanged'
+  | 'restarted';
 
 export interface StartDecision {
   readonly row: StartRow;
@@ -43,8 +52,9 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
   if (record === undefined) {
     return { row: 'first', record: firstRecord(group, newEra, devices, tunables), changes: [] };
   }
-  const changes = deviceChanges(record.devices, devices);
   const started = { ...record, clean: false, devices };
+  if (facts.restarted) return { row: 'restarted', record: restarted(started, facts), changes: [] };
+  const changes = deviceChanges(record.devices, devices);
   if (record.mode === 'passthru' || record.mode === 'backfresh') {
     const row = record.clean ? 'asLeft' : 'unprotected';
     return { row, record: withBrokenMap(started, newEra), changes };
@@ -72,15 +82,25 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
     return { row: 'devicesChanged', record: unproven, changes };
   }
   if (record.mode === 'refresh') {
-    const again: GroupRecord = {
-      ...withNewEra(started, newEra),
-      mapAll: true,
-      refresh: { id: facts.newRefreshId, kind: 'full' },
-    };
-    return { row: 'asLeft', record: again, changes };
+    return { row: 'asLeft', record: refreshAgain(started, facts), changes };
   }
   const same = record.mode === 'normal' ? withLease(started, started.sequence) : started;
   return { row: 'asLeft', record: same, changes };
+}
+
+/** The era goes on where entries were appended in it: none was lost (Rule 8a). */
+function restarted(record: GroupRecord, facts: StartFacts): GroupRecord {
+  if (record.mode === 'refresh') return refreshAgain(record, facts);
+  return record.mode === 'passthru' ? withBrokenMap(record, facts.newEra) : record;
+}
+
+/** From the start: which blocks were under way is not known any more. */
+function refreshAgain(record: GroupRecord, { newEra, newRefreshId }: StartFacts): GroupRecord {
+  return {
+    ...withNewEra(record, newEra),
+    mapAll: true,
+    refresh: { id: newRefreshId, kind: 'full' },
+  };
 }
 
 /** Rule 10c: the first write that nobody remembers is preceded by this, durably. */

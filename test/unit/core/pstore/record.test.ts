@@ -30,6 +30,7 @@ const facts = {
   tunables: { CHUNKSIZE: 256 },
   newEra: era(0xf0),
   newRefreshId: era(0xf1),
+  restarted: false,
 };
 
 const normal: GroupRecord = {
@@ -188,3 +189,19 @@ for (const [what, now, sentence] of changed) {
     t.regex(changes.join(), sentence);
   });
 }
+
+test('after a crash of its actors a group is in the mode it was in, in the same era (H23)', (t) => {
+  const running = { ...normal, clean: false };
+  const again = decideStart(running, { ...facts, restarted: true });
+  t.like(again, { row: 'restarted', record: { mode: 'normal', era: era(2), clean: false } });
+  const tracking = decideStart({ ...running, mode: 'tracking' }, { ...facts, restarted: true });
+  t.is(tracking.record.mode, 'tracking');
+  const refreshing: GroupRecord = {
+    ...running,
+    mode: 'refresh',
+    refresh: { id: era(0xee), kind: 'full' },
+  };
+  const refresh = decideStart(refreshing, { ...facts, restarted: true });
+  t.like(refresh.record, { mode: 'refresh', era: facts.newEra, mapAll: true });
+  t.is(refresh.record.refresh?.id, facts.newRefreshId);
+});

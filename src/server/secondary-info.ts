@@ -1,0 +1,49 @@
+/** A secondary group as `info` shows it: from its session's RMD, or from the files when there is none. */
+import type { SessionStatus } from '../actors/link-host.js';
+import type { MirrorState } from '../actors/messages.js';
+import type { RmdStatus } from '../actors/rmd.js';
+import { readRecord } from '../actors/rmd-record.js';
+import type { GroupConfig } from '../config/group-config.js';
+import type { Home } from '../config/home.js';
+import type { SecondaryInfo } from '../info.js';
+import { atomicFiles } from '../io/atomic-files.js';
+import type { Digest } from '../ports/block-device.js';
+
+export async function secondaryInfo(
+  config: GroupConfig,
+  session: SessionStatus | undefined,
+  home: Home,
+  digest: Digest,
+): Promise<SecondaryInfo> {
+  const rmd = session?.rmd as RmdStatus | undefined;
+  const connected = rmd !== undefined && rmd.phase !== 'handshake' && rmd.phase !== 'ended';
+  const journal = home.resolve(config.secondary.journal);
+  const off = await atomicFiles.read(home.groupFile('s.off', config.group));
+  return {
+    group: config.group,
+    role: 'secondary',
+    note: config.note,
+    rmd: off === undefined && connected ? rmd.rmd : 'OFF',
+    connection: connected ? 'CONNECTED' : 'NOT_CONNECTED',
+    mirrorState: connected ? shown(rmd.mirrorState) : await recorded(journal, config.group, digest),
+    primary: config.primary.host,
+    secondary: `${config.secondary.host}:${config.secondary.port}`,
+    journal,
+    problem: null,
+    devices: config.devices.map(({ name, mirror }) => ({ name, mirror })),
+  };
+}
+
+/** I18: nothing better than what the record proves, and nothing when it cannot be read. */
+async function recorded(journal: string, group: number, digest: Digest): Promise<MirrorState> {
+  const { record } = await readRecord(atomicFiles, digest, journal, group).catch(() => ({
+    record: undefined,
+  }));
+  return record === undefined ? 'unknown' : shown(record.state);
+}
+
+function shown(state: string): MirrorState {
+  return state === 'coherent' || state === 'recoverable' || state === 'incoherent'
+    ? state
+    : 'unknown';
+}
