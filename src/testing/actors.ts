@@ -19,6 +19,8 @@ export interface SimActorsOptions {
   readonly ports: Ports;
   readonly onEvent: (type: string, payload: Readonly<Record<string, unknown>>) => void;
   readonly onFailed: (id: string, error: unknown) => void;
+  /** An actor writes a line of level `error`: bugs end up here when the actor keeps them in (I11). */
+  readonly onError?: (id: string, fields: Readonly<Record<string, unknown>> | undefined) => void;
   /** Shared by the threads of one process: who is where. */
   readonly directory?: SimDirectory;
 }
@@ -124,7 +126,7 @@ export class SimActors implements CellPlace {
   }
 
   #context(cell: ActorCell): ActorContext {
-    const { world, ports, name, onEvent } = this.#options;
+    const { world, ports, name, onEvent, onError } = this.#options;
     const guard: ActorContext['guard'] = (run) =>
       cell.guard((...args) => {
         if (this.#alive) run(...args);
@@ -138,7 +140,7 @@ export class SimActors implements CellPlace {
     return {
       id: cell.id,
       clock: guardClock(living, guard),
-      log: traceLog(world, `${name} ${cell.id}`),
+      log: traceLog(world, `${name} ${cell.id}`, (fields) => onError?.(cell.id, fields)),
       random: world.random,
       ports,
       address: (id) => this.address(id, cell),
@@ -152,10 +154,16 @@ export class SimActors implements CellPlace {
   }
 }
 
-function traceLog(world: SimWorld, name: string): Log {
+function traceLog(
+  world: SimWorld,
+  name: string,
+  onError: (fields: Readonly<Record<string, unknown>> | undefined) => void,
+): Log {
   return {
-    write: (level, message, fields) =>
-      world.trace(`${name} ${level}: ${message} ${fields ? JSON.stringify(fields) : ''}`),
-    with: () => traceLog(world, name),
+    write: (level, message, fields) => {
+      world.trace(`${name} ${level}: ${message} ${fields ? JSON.stringify(fields) : ''}`);
+      if (level === 'error') onError(fields);
+    },
+    with: () => traceLog(world, name, onError),
   };
 }

@@ -14,6 +14,8 @@ export interface ClusterOptions {
   /** Devices without a page cache: aligned I/O only (H16). */
   readonly direct: boolean;
   readonly babBytes: number;
+  /** The receive memory of an RMD. */
+  readonly windowBytes: number;
   readonly chunkSizeKb: number;
   readonly chunkDelayMs: number;
   /** Longest time of one disk operation. */
@@ -31,6 +33,7 @@ export const smallCluster: ClusterOptions = {
   logicalBlockBytes: 512,
   direct: false,
   babBytes: 2 * 1024 * 1024,
+  windowBytes: 2 * 1024 * 1024,
   chunkSizeKb: 64,
   chunkDelayMs: 0,
   diskMs: 1,

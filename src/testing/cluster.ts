@@ -3,6 +3,7 @@
  * own actors. The nodes have the verbs of a machine room (start, stop, kill, cut the power); here is
  * what concerns both, and the truth about what applications did.
  */
+import { isTdmfError } from '../core/errors.js';
 import type { ClusterOptions } from './cluster-options.js';
 import { dataPath, smallCluster } from './cluster-options.js';
 import { History } from './history.js';
@@ -36,6 +37,7 @@ export class SimCluster {
       }
       return history;
     });
+    this.secondary.onFailure = (id, error) => this.fail(error, id);
     this.primary.onFailure = (id, error) => this.fail(error, id);
   }
 
@@ -73,9 +75,26 @@ export class SimCluster {
     for (const history of this.histories) history.powerCut();
   }
 
-  /** After the I/O of a dead primary has ended, and before the next one starts. */
+  /** After the I/O of the dead one has ended. */
   async restartPrimary(): Promise<void> {
-    await this.primary.start();
+    await this.primary.start(() => {
+      for (const history of this.histories) history.settleLost();
+    });
+  }
+
+  /** A request of the operator; a refusal is traced, and as good an answer as any. */
+  async operator(
+    group: number,
+    verb: string,
+    args: Readonly<Record<string, unknown>> = {},
+  ): Promise<void> {
+    if (this.primary.started.get(group)?.running !== true) return;
+    try {
+      await this.primary.operator(group, verb, args);
+    } catch (error) {
+      if (!isTdmfError(error)) throw error;
+      this.world.trace(`operator: ${verb}: ${error.code} ${error.message}`);
+    }
   }
 
   cutLinks(): void {

@@ -192,8 +192,6 @@ export class SimProcess implements DeviceOpener {
         logicalBlockBytes: disk.logicalBlockBytes,
         direct: device.direct,
         alignmentBytes: device.alignmentBytes,
-        writable: options.access === 'readwrite',
-        growable: options.growable === true,
       };
     });
     const close = device.close.bind(device);

@@ -17,6 +17,7 @@ import { GroupControlView } from '../core/bab/control.js';
 import { BabPool } from '../core/bab/pool.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
 import { babShareMinBytes } from '../core/constants.js';
+import { isTdmfError } from '../core/errors.js';
 import { pstoreBytes } from '../core/pstore/layout.js';
 import {
   type ClusterOptions,
@@ -88,10 +89,11 @@ export class SimPrimary {
     this.node.kill();
   }
 
-  /** tdmfd starts, and every group with it. */
-  async start(): Promise<void> {
+  /** tdmfd starts, and every group with it. `settled`: nothing of an earlier one can happen now. */
+  async start(settled?: () => void): Promise<void> {
     assert.ok(this.host === undefined, 'the primary runs once');
     await this.#locksFree();
+    settled?.();
     const host = new SimHost({
       node: this.node,
       network: this.#network,
@@ -244,6 +246,7 @@ export class SimPrimary {
     const options: GroupOptions = {
       group,
       control: shared.control,
+      restarted: recovering,
       devices: this.#stamps(),
       tunables: {},
     };
@@ -277,18 +280,32 @@ export class SimPrimary {
 
   async #stopGroup(host: SimHost, { group }: StartedGroup): Promise<void> {
     const home = host.thread('h0').actors;
+    try {
+      // H21: without a good flush the stop is not clean, and the next start says so.
+      await host.ask(`g${group}/driver`, { kind: 'driver.flush' });
+      if (!this.#is(host)) return;
+      await home.stop(`g${group}/driver`);
+      if (!this.#is(host)) return;
+      await this.#prepareStop(host, group);
+    } catch (error) {
+      this.#world.trace(`primary: group ${group} did not stop cleanly: ${String(error)}`);
+      if (!isTdmfError(error)) throw error;
+    }
+    if (!this.#is(host)) return;
+    await host.thread('h1').actors.stop(`g${group}/pmd`);
+    if (!this.#is(host)) return;
     await home.stop(`g${group}/driver`);
     if (!this.#is(host)) return;
+    await home.stop(`g${group}/group`);
+  }
+
+  async #prepareStop(host: SimHost, group: number): Promise<void> {
     const { drainOnStopMs } = this.#options;
     await host.ask(`g${group}/group`, {
       kind: 'prepareStop',
       drainMs: drainOnStopMs,
       devices: this.#stamps(),
     });
-    if (!this.#is(host)) return;
-    await host.thread('h1').actors.stop(`g${group}/pmd`);
-    if (!this.#is(host)) return;
-    await home.stop(`g${group}/group`);
   }
 
   async #restart(host: SimHost, started: StartedGroup): Promise<void> {

@@ -1,12 +1,12 @@
 /**
- * The secondary of a simulated pair: a host that accepts sessions from the network and gives each an
- * RMD of the product. It stands for the link host and for main's admission (src/server): one session
- * per group, and a newcomer waits until the earlier one has ended (Rules 22, 34).
+ * The secondary of a simulated pair: the link host of the product, with an RMD for every session, on
+ * one simulated thread. Main's admission (src/server/secondary-groups.ts) is here: one session per
+ * group, and a newcomer waits until the earlier one has ended (Rules 22, 34).
  */
 import { strict as assert } from 'node:assert';
 import type { Actor } from '../actors/actor.js';
-import { type RmdOptions, startRmd } from '../actors/rmd.js';
-import type { LinkSession } from '../ports/link-server.js';
+import { type SecondaryGroup, startLinkHost } from '../actors/link-host.js';
+import { isTdmfError } from '../core/errors.js';
 import {
   type ClusterOptions,
   deviceName,
@@ -21,6 +21,7 @@ import { SimHost } from './sim-host.js';
 import type { SimWorld } from './world.js';
 
 const supervisor = 'supervisor';
+const linkHost = 'link0';
 
 export class SimSecondary {
   readonly node: SimNode;
@@ -28,8 +29,6 @@ export class SimSecondary {
   /** An RMD ended with an error that is no trouble of the link. */
   onFailure: ((id: string, error: unknown) => void) | undefined;
   onEvent: ((type: string, payload: Readonly<Record<string, unknown>>) => void) | undefined;
-  /** Sessions that were begun. */
-  sessions = 0;
   readonly #network: SimNetwork;
   readonly #options: ClusterOptions;
   readonly #admitted = new Map<number, string>();
@@ -65,6 +64,11 @@ export class SimSecondary {
       network: this.#network,
       onEvent: (type, payload) => this.onEvent?.(type, payload),
       onFailed: (id, error) => this.#failed(host, id, error),
+      // The link host keeps the bugs of one session in; here they end the run.
+      onError: (id, fields) => {
+        const error = fields?.['error'];
+        if (error !== undefined && !isTdmfError(error)) this.#failed(host, id, error);
+      },
     });
     this.host = host;
     this.#admitted.clear();
@@ -77,10 +81,15 @@ export class SimSecondary {
     const { endpoint, main } = host;
     await main.actors.start(supervisor, () => Promise.resolve(answers), undefined);
     if (this.host !== host) return;
-    const groups = Array.from({ length: this.#options.groups }, (_, group) => group);
-    endpoint.server.setKeys(groups.map((group) => ({ group, secret: secretOf(group) })));
-    endpoint.server.onSession((session) => this.#begin(host, session));
-    endpoint.listen(secondaryAddress.host, secondaryAddress.port);
+    await main.actors.start(linkHost, startLinkHost, {
+      nodeId: 'node-b',
+      version: '0.1.0',
+      home: '/home',
+      supervisor,
+    });
+    if (this.host !== host) return;
+    await host.ask(linkHost, { kind: 'link.groups', groups: this.#groups() });
+    if (this.host === host) endpoint.listen(secondaryAddress.host, secondaryAddress.port);
   }
 
   /** A clean stop: every session ends in order. */
@@ -108,29 +117,22 @@ export class SimSecondary {
     else host.powerCut(silently);
   }
 
-  #begin(host: SimHost, { group, connection }: LinkSession): void {
-    const session = `link0/${++this.sessions}`;
-    const { deviceBytes, direct } = this.#options;
+  #groups(): SecondaryGroup[] {
+    const { groups, deviceBytes, direct } = this.#options;
     const cache = direct ? ('direct' as const) : ('writeback' as const);
-    const options: RmdOptions = {
+    return Array.from({ length: groups }, (_, group) => ({
       group,
+      secret: secretOf(group),
       loopback: false,
       journal: journalDirectory,
-      devices: deviceBytes.map((_, device) => ({
+      chaining: false,
+      windowBytes: this.#options.windowBytes,
+      devices: deviceBytes.map((_bytes, device) => ({
         name: deviceName(device),
         mirror: mirrorPath(group, device),
         cache,
       })),
-      session,
-      connection,
-      nodeId: 'node-b',
-      version: '0.1.0',
-      home: '/home',
-      supervisor,
-    };
-    host.main.actors
-      .start(session, startRmd, options)
-      .catch((error: unknown) => this.#failed(host, session, error));
+    }));
   }
 
   #admit(host: SimHost, question: unknown): Promise<void> {
@@ -138,7 +140,10 @@ export class SimSecondary {
     const before = this.#turns.get(group) ?? Promise.resolve();
     const turn = before.then(async () => {
       const earlier = this.#admitted.get(group);
-      if (earlier !== undefined && earlier !== session) await host.main.actors.stop(earlier);
+      if (earlier !== undefined && earlier !== session) {
+        const code = 'TDMF_LINK_REPLACED';
+        await host.ask(linkHost, { kind: 'link.end', session: earlier, code });
+      }
       this.#admitted.set(group, session);
     });
     this.#turns.set(group, turn);
@@ -149,6 +154,5 @@ export class SimSecondary {
     this.#world.trace(`secondary ${id} ended: ${error instanceof Error ? error.stack : error}`);
     if (this.host !== host) return;
     this.onFailure?.(id, error);
-    host.main.actors.stop(id).catch((problem: unknown) => this.onFailure?.(id, problem));
   }
 }

@@ -20,6 +20,7 @@ export interface SimHostOptions {
   readonly network: SimNetwork;
   readonly onEvent: (type: string, payload: Readonly<Record<string, unknown>>) => void;
   readonly onFailed: (id: string, error: unknown) => void;
+  readonly onError?: (id: string, fields: Readonly<Record<string, unknown>> | undefined) => void;
 }
 
 export interface SimThread {
@@ -106,7 +107,7 @@ export class SimHost {
   }
 
   #begin(name: string, io: SimProcess): SimThread {
-    const { onEvent, onFailed, node } = this.#options;
+    const { onEvent, onFailed, onError, node } = this.#options;
     const ports: Ports = {
       devices: io,
       streams: { adoptStream: (fd) => this.#adopt(io, fd) },
@@ -120,6 +121,7 @@ export class SimHost {
       ports,
       onEvent,
       onFailed,
+      ...(onError !== undefined && { onError }),
       directory: this.#directory,
     });
     const thread = { name, io, actors };

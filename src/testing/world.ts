@@ -28,6 +28,8 @@ export class SimWorld {
   readonly #heap: SimEvent[] = [];
   #endOfTurn: (() => void)[] = [];
   readonly #trace: string[] = [];
+  /** Called with every line of the trace. */
+  onTrace: ((line: string) => void) | undefined;
   /** Called after every step: the checkers' place. A throw ends the run. */
   afterStep: (() => void) | undefined;
 
@@ -73,7 +75,9 @@ export class SimWorld {
 
   /** Remembers a line for the report of a failure. */
   trace(line: string): void {
-    this.#trace.push(`${this.#now.toFixed(3).padStart(12)} ${line}`);
+    const text = `${this.#now.toFixed(3).padStart(12)} ${line}`;
+    this.#trace.push(text);
+    this.onTrace?.(text);
     if (this.#trace.length > 400) this.#trace.splice(0, 200);
   }
 

@@ -36,6 +36,11 @@ export class OrderChecker {
     }
   }
 
+  /** Something changed that is no landing: the power was cut. */
+  disturbed(): void {
+    this.#changes++;
+  }
+
   /** Looks when the mirror has changed since the last look, or what it claims. */
   check(): void {
     const standing = this.#view.standing();
