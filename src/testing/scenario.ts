@@ -5,7 +5,6 @@
  * group waits in TRACKING or PASSTHRU, and `launchpmd` where the PMD was stopped or refused.
  */
 import { AssertionError as BrokenPromise } from 'node:assert';
-import { AssertionError } from '../core/assert.js';
 import { missingForConvergence, mustBeIdentical } from './checkers/convergence.js';
 import { SimCluster } from './cluster.js';
 import { type FaultLane, Faults, faultLanes, laneOf } from './faults.js';
@@ -13,7 +12,7 @@ import { Prng } from './prng.js';
 import { type FaultKind, type SwarmOptions, drawSwarm } from './swarm.js';
 import { Watch } from './watch.js';
 import { Workload } from './workload.js';
-import { SimWorld } from './world.js';
+import { LateError, SimWorld } from './world.js';
 
 /** Exit codes of a run that failed (house rules 3.3). */
 export const simExit = { assertion: 127, liveness: 128, correctness: 129 } as const;
@@ -38,8 +37,6 @@ export interface SimResult {
   readonly modes: ReadonlyMap<string, number>;
   readonly failure: SimFailure | undefined;
 }
-
-class LivenessError extends Error {}
 
 /** `onTrace` gets every line of the trace as it is written. */
 export function runSeed(seed: number, onTrace?: (line: string) => void): Promise<SimResult> {
@@ -118,7 +115,7 @@ export class Scenario {
     for (const [group, history] of cluster.histories.entries()) {
       let missing: string | undefined = 'nobody has looked';
       while (missing !== undefined) {
-        if (world.now > end) throw new LivenessError(`I14: group ${group}: ${missing}`);
+        if (world.now > end) throw new LateError(`I14: group ${group}: ${missing}`);
         await world.run(100);
         const status = await world.settled(cluster.primary.status(group), 60_000, 'status');
         const idle = this.workloads[group]!.outstanding === 0;
@@ -161,15 +158,13 @@ export class Scenario {
   }
 
   #failureOf(error: unknown): SimFailure {
-    const exitCode =
-      error instanceof AssertionError
-        ? simExit.assertion
-        : error instanceof BrokenPromise
-          ? simExit.correctness
-          : simExit.liveness;
     const message = error instanceof Error ? error.message : String(error);
-    const stack = error instanceof AssertionError ? `\n${error.stack}` : '';
-    return { exitCode, message: message + stack, trace: this.world.lastTrace() };
+    const trace = this.world.lastTrace();
+    if (error instanceof BrokenPromise) return { exitCode: simExit.correctness, message, trace };
+    if (error instanceof LateError) return { exitCode: simExit.liveness, message, trace };
+    // An assertion of the product, or a bug nobody has thought of.
+    const stack = error instanceof Error ? error.stack : undefined;
+    return { exitCode: simExit.assertion, message: `${message}\n${stack ?? ''}`, trace };
   }
 
   #result(failure: SimFailure | undefined): SimResult {

@@ -58,10 +58,10 @@ export function drawSwarm(seed: number): SwarmOptions {
     cluster: drawCluster(chance),
     writers,
     faults: drawFaults(chance),
-    faultGapMs: chance.pick([200, 800, 3000]),
+    faultGapMs: chance.pick([500, 2000, 6000]),
     safetyMs,
     livenessMs: 5 * 60_000,
-    operatorMs: chance.pick([50, 300, 2000]),
+    operatorMs: chance.pick([20, 100, 1000]),
     dirtEvery: chance.between(8, 40),
   };
 }
@@ -114,7 +114,15 @@ function drawWriters(chance: Prng, safetyMs: number): WriterOptions[] {
 function drawFaults(chance: Prng): FaultKind[] {
   // A few runs in calm weather: what goes wrong there needs no fault.
   if (chance.chance(1, 16)) return [];
-  const drawn = faultKinds.filter(() => chance.chance(1, 3));
-  const favourites = drawn.filter(() => chance.chance(1, 3));
+  const drawn = faultKinds.filter((kind) => chance.chance(1, disruptive.includes(kind) ? 6 : 3));
+  const favourites = drawn.filter((kind) => !disruptive.includes(kind) && chance.chance(1, 2));
   return [...drawn, ...favourites, ...favourites];
 }
+
+/** After these a full refresh begins anew: with too many of them there is nothing but refreshes. */
+const disruptive: readonly FaultKind[] = [
+  'primary.kill',
+  'primary.powerCut',
+  'operator.killrefresh',
+  'operator.launchrefresh',
+];

@@ -10,6 +10,10 @@ import type { SimCluster } from './cluster.js';
 import { recordInPstore } from './pstore-view.js';
 import { SecondaryView } from './secondary-view.js';
 import type { Workload } from './workload.js';
+import { LateError } from './world.js';
+
+/** A run of a seed needs far fewer; more means that something turns in a circle. */
+const eventsMax = 300_000;
 
 interface Watched {
   readonly group: number;
@@ -47,6 +51,7 @@ export class Watch {
   check(): void {
     const { world, failure } = this.#cluster;
     if (failure !== undefined) throw failure;
+    if (world.delivered > eventsMax) throw new LateError(`${eventsMax} events, and no end`);
     const dear = world.delivered % this.#dirtEvery === 0;
     for (const watched of this.groups) {
       const { boots } = this.#cluster.secondary.node;

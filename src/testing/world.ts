@@ -15,6 +15,9 @@ interface SimEvent {
   run: (() => void) | undefined;
 }
 
+/** Something that should have happened has not. */
+export class LateError extends Error {}
+
 const wallStart = Date.UTC(2026, 0, 1);
 
 export class SimWorld {
@@ -110,7 +113,7 @@ export class SimWorld {
     await settle();
     while (!done()) {
       if (this.#now > end || !(await this.step())) {
-        throw new Error(
+        throw new LateError(
           `seed ${this.seed}: '${what}' did not happen by ${this.#now.toFixed(3)} ms ` +
             `(event ${this.delivered})\n${this.lastTrace()}`,
         );
