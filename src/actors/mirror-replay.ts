@@ -64,7 +64,7 @@ export class Feeder {
     const { ring, memory, mirror, sizes, progress } = this.#place;
     const lane = this.#kind === frameKinds.blocks ? mirror.blocks : mirror.entries;
     while (this.offset < end && this.next <= upTo) {
-      const frame = await this.#reader.frameAt(this.offset, this.#kind, this.next, sizes);
+      const frame = await this.#reader.frameAt(this.offset, end, this.#kind, this.next, sizes);
       if (typeof frame === 'string') {
         const what = `no whole record at byte ${this.offset}`;
         throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path: this.#path, what });
@@ -194,7 +194,9 @@ async function checkFiles(
   opened: readonly BlockDevice[],
 ): Promise<{ readonly last: number; readonly end: number }> {
   let tail = { last: journal.mark, end: 0 };
-  const durable = place.record.standing().durable ?? 0;
+  const { record } = place;
+  const durable = record.standing().durable ?? 0;
+  const ordered = record.record.bootId === record.bootId;
   for (const [index, file] of journal.files.entries()) {
     const device = opened[index]!;
     const reader = new JournalReader(place.opener, device);
@@ -203,7 +205,7 @@ async function checkFiles(
       if (what !== undefined)
         throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path: device.path, what });
       if (file.kind === 'c') {
-        tail = await walkEntries(reader, device.path, file, durable, place.sizes);
+        tail = await walkEntries(reader, device.path, file, durable, ordered, place.sizes);
       }
     } finally {
       reader.close();

@@ -133,8 +133,12 @@ export class MirrorSession {
   }
 
   /** Finishes what an earlier session committed; what was damaged, if anything. */
-  recover(): Promise<TdmfError | undefined> {
-    return recoverJournal(this.#place);
+  async recover(): Promise<TdmfError | undefined> {
+    const damage = await recoverJournal(this.#place);
+    // Attempts without a commit record are worth nothing; damaged files stay for who wants to look.
+    const { state, refreshId } = this.record.record;
+    if (state !== 'incoherent' || refreshId !== '') await this.#removeOldSegments();
+    return damage;
   }
 
   /** Says where to go on (Rules 7a, 8b, 7b). @throws TDMF_LINK_PROTOCOL */
@@ -405,9 +409,8 @@ export class MirrorSession {
       this.#fail(await this.#lost(error));
       return;
     }
-    if (recording && this.#recording) await this.#madeDurable(covers);
+    if (recording && this.#recording) await this.#mirrorDurable(covers);
     policy.flushEnded();
-    if (recording && this.#recording) await this.#afterMirrorFlush(covers);
     this.#options.events.acked();
   }
 
@@ -415,7 +418,7 @@ export class MirrorSession {
     const { policy } = this.#journalFlush;
     const journal = this.#journal;
     const covers = policy.flushBegan();
-    const error = await journal!.c.flush();
+    const error = await journal?.c.flush();
     if (error !== undefined) {
       policy.flushFailed();
       this.#fail(error);
@@ -436,19 +439,26 @@ export class MirrorSession {
     this.#durable = sequence;
   }
 
-  async #afterMirrorFlush(covers: number): Promise<void> {
+  /** Everything up to `covers` is durable on the mirrors. */
+  async #mirrorDurable(covers: number): Promise<void> {
     const { record } = this.#options;
+    const journal = this.#journal;
+    if (journal === undefined) await this.#madeDurable(covers);
+    else {
+      // While the record names a journal, `durable` promises what can be read from `.c`. It is given
+      // up in one step, when the mirror holds all of it (Rule 24: only then delete).
+      if (this.#toJournal || covers < journal.c.received) return;
+      this.#journal = undefined;
+      await record.save({ journal: undefined, durable: covers });
+      this.#durable = covers;
+      await this.#journalFlush.settle();
+      await journal.close();
+      await journal.remove();
+    }
     if (this.#windowClosed(covers)) {
       await record.save({ state: 'coherent', reach: 0 });
       this.#options.events.stateChanged('coherent');
     }
-    const journal = this.#journal;
-    if (journal === undefined || this.#toJournal || covers < journal.c.received) return;
-    // Only now is everything that was acknowledged from the journal on the mirror (Rule 24).
-    this.#journal = undefined;
-    await record.save({ journal: undefined, durable: covers });
-    await journal.close();
-    await journal.remove();
   }
 
   /** Whether a Rule 7b window ends with `durable`. */

@@ -50,6 +50,7 @@ export class RmdRecord {
   readonly #durablePage: DurablePage;
   readonly #boot: string;
   #record: MirrorRecord;
+  #distrusted = false;
   #saving: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -121,6 +122,8 @@ export class RmdRecord {
    * store, so that it holds even if the record cannot be written.
    */
   async distrust(): Promise<void> {
+    if (this.#distrusted) return;
+    this.#distrusted = true;
     this.page.forget();
     await this.save({ losses: this.#record.losses + 1, clean: false });
   }

@@ -45,7 +45,8 @@ function legal(mirror: number[][], all: readonly Stamped[]): boolean {
   for (let set = 0; set < 1 << issued.length; set += 1) {
     const chosen = issued.filter((_, bit) => set & (1 << bit));
     const inside = new Set(chosen);
-    if (chosen.some((index) => [...all[index]!.before].some((other) => !inside.has(other)))) continue;
+    if (chosen.some((index) => [...all[index]!.before].some((other) => !inside.has(other))))
+      continue;
     // Writes that some chosen one followed must be there wholly; the others in part.
     const whole = new Set(chosen.flatMap((index) => [...all[index]!.before]));
     const fits = mirror.every((device, d) =>
@@ -122,7 +123,13 @@ function run(list: readonly Write[], choose: (of: number) => number, overlapTest
     if (next !== undefined && apply.room > 0) {
       moves.push(() => {
         const { sequence, dep, from, count } = next;
-        const entry = { sequence, dep, flags: 0, offset: from * sectorBytes, length: count * sectorBytes };
+        const entry = {
+          sequence,
+          dep,
+          flags: 0,
+          offset: from * sectorBytes,
+          length: count * sectorBytes,
+        };
         apply.accept({ ...entry, device: overlapTest ? next.device : all.indexOf(next) }, 0, 0);
       });
     }
@@ -181,7 +188,13 @@ function run(list: readonly Write[], choose: (of: number) => number, overlapTest
     const next = published[apply.received];
     if (next !== undefined && apply.room > 0) {
       const { sequence, dep, from, count } = next;
-      const entry = { sequence, dep, flags: 0, offset: from * sectorBytes, length: count * sectorBytes };
+      const entry = {
+        sequence,
+        dep,
+        flags: 0,
+        offset: from * sectorBytes,
+        length: count * sectorBytes,
+      };
       apply.accept({ ...entry, device: overlapTest ? next.device : all.indexOf(next) }, 0, 0);
     }
     const operation = apply.startNext();
