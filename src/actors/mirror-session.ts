@@ -12,8 +12,6 @@
  * Durable positions move only after a flush *and* a synced page (Rule 24, H21).
  */
 import { assert } from '../core/assert.js';
-import { flushAfterBytes, flushAfterMs, flushIdleMs } from '../core/constants.js';
-import { FlushPolicy } from '../core/engine/flush-policy.js';
 import type { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError } from '../core/errors.js';
 import { segmentsOf } from '../core/journal/names.js';
@@ -30,8 +28,8 @@ import {
   type Resume,
 } from '../core/wire/messages.js';
 import type { ArenaMemory, BlockDevice } from '../ports/block-device.js';
-import type { TimerHandle } from '../ports/clock.js';
 import type { ActorContext } from './actor.js';
+import { FlushLoop } from './flush-loop.js';
 import { Journal } from './journal.js';
 import { Mirror } from './mirror.js';
 import { applyCommitted, type Feeder, type ReplayPlace, recoverJournal } from './mirror-replay.js';
@@ -60,8 +58,6 @@ export interface MirrorSessionOptions {
 }
 
 export type MirrorPhase = 'admitted' | 'stream' | 'phaseA' | 'phaseB';
-
-const flushLimits = { bytes: flushAfterBytes, ms: flushAfterMs, idleMs: flushIdleMs };
 
 export class MirrorSession {
   phase: MirrorPhase = 'admitted';
@@ -613,62 +609,6 @@ export class MirrorSession {
     this.#wakeProgress();
     if (!this.#stopped) this.#options.events.failed(error);
     this.#stopped = true;
-  }
-}
-
-/** Runs a flush whenever its policy says so, one at a time. */
-class FlushLoop {
-  readonly policy = new FlushPolicy(flushLimits);
-  readonly #context: ActorContext;
-  readonly #flush: () => Promise<void>;
-  #timer: TimerHandle | undefined;
-  #running: Promise<void> | undefined;
-  #stopped = false;
-
-  constructor(context: ActorContext, flush: () => Promise<void>) {
-    this.#context = context;
-    this.#flush = flush;
-  }
-
-  arm(): void {
-    if (this.#stopped || this.#running !== undefined) return;
-    const dueIn = this.policy.dueIn(this.#context.clock.now());
-    if (dueIn === undefined) return;
-    if (dueIn > 0) {
-      this.#timer ??= this.#context.clock.after(
-        dueIn,
-        this.#context.guard(() => {
-          this.#timer = undefined;
-          this.arm();
-        }),
-      );
-      return;
-    }
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    const running = this.#flush().then(
-      () => {
-        this.#running = undefined;
-        this.arm();
-      },
-      (error: unknown) => {
-        this.#running = undefined;
-        this.#stopped = true;
-        this.#context.fail(error);
-      },
-    );
-    this.#running = running;
-  }
-
-  /** Resolves when no flush is under way. */
-  async settle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    await this.settle();
   }
 }
 

@@ -5,6 +5,7 @@
  * primary at its position, and the stream that goes on ends with both sides equal.
  */
 import test from 'ava';
+import type { Welcome } from '../../src/core/wire/messages.js';
 import type { FakeEntry, FakePrimary } from '../helpers/fake-primary.js';
 import { Secondary, type Session } from '../helpers/secondary.js';
 
@@ -95,67 +96,95 @@ async function strike(secondary: Secondary, session: Session, blow: Blow): Promi
   } else await secondary.restart(blow);
 }
 
+/** What must hold of a WELCOME after a blow; throws in words. */
+function checkWelcome(
+  secondary: Secondary,
+  welcome: Welcome,
+  known: { readonly committed: boolean; readonly durable: number; readonly sent: number },
+): number | undefined {
+  const truth = (holds: boolean, what: string) => {
+    if (!holds) throw new Error(`${what}\n${JSON.stringify({ welcome, known })}`);
+  };
+  const { position, durable, state } = welcome;
+  if (position?.era !== era) {
+    truth(!known.committed, 'a commit that was acknowledged is forgotten');
+    truth(state === 'incoherent' || state === 'never', 'neither incoherent nor never');
+    if (state === 'incoherent') truth(welcome.refreshId === refreshId, 'whose refresh?');
+    return undefined;
+  }
+  truth(position.sequence >= mark, 'the position lies below the mark');
+  truth(position.sequence <= known.sent, 'a position that was never sent');
+  truth(durable !== undefined && durable.sequence <= position.sequence, 'durable above position');
+  if (known.committed) truth(durable!.sequence >= known.durable, 'durable went back (I4)');
+  if (state === 'coherent') truth(isAt(secondary.mirror(), position.sequence), 'not coherent (I1)');
+  else truth(state === 'incoherent' && welcome.refreshId === undefined, 'neither of the two');
+  return position.sequence;
+}
+
+/** The story, struck at event `at` and then twice more while the stream goes on. */
 async function runStory(seed: number, blow: Blow, at: number): Promise<string> {
   const secondary = new Secondary(seed, [size]);
   const { world } = secondary;
-  const session = await secondary.welcomed(hello, options);
-  const { primary } = session;
-  const start = world.delivered;
+  let session: Session = await secondary.welcomed(hello, options);
   const sent = { entries: 0 };
   let durable = 0;
-  primary.onAck = (ack) => {
-    durable = Math.max(durable, ack.durable);
+  const listen = ({ primary }: Session) => {
+    primary.onAck = (ack) => {
+      durable = Math.max(durable, ack.durable);
+    };
   };
-  story(secondary, primary, sent);
-  while (world.delivered - start < at && primary.ack.durable < last) {
-    if (!(await world.step()) || session.context.failures.length > 0) {
-      throw new Error(`seed ${seed}: the story ended by itself\n${world.lastTrace(40)}`);
+  const until = async (events: number) => {
+    const start = world.delivered;
+    while (world.delivered - start < events && durable < last) {
+      if (!(await world.step()) || session.context.failures.length > 0) {
+        throw new Error('the story ended by itself');
+      }
     }
-  }
-  if (primary.malformed !== undefined) throw new Error(primary.malformed);
-  const committed = primary.message('committed') !== undefined;
-  const where = `seed ${seed}, ${blow} at ${at}, t=${world.now.toFixed(2)}`;
-  const check = (truth: boolean, what: string) => {
-    if (!truth) throw new Error(`${where}: ${what}\n${world.lastTrace(40)}`);
+    if (session.primary.malformed !== undefined) throw new Error(session.primary.malformed);
   };
-  await strike(secondary, session, blow);
-
-  const again = await secondary.welcomed({ ...hello, sentMax: sent.entries }, options);
-  const { welcome } = again;
-  if (welcome.position?.era !== era) {
-    check(!committed, 'a commit that was acknowledged is forgotten');
-    check(welcome.state === 'incoherent' || welcome.state === 'never', `is ${welcome.state}`);
-    if (welcome.state === 'incoherent') check(welcome.refreshId === refreshId, 'whose refresh?');
-    return 'before the commit';
+  try {
+    listen(session);
+    story(secondary, session.primary, sent);
+    await until(at);
+    let committed = session.primary.message('committed') !== undefined;
+    let outcome = '';
+    for (let blows = 1; ; blows += 1) {
+      await strike(secondary, session, blow);
+      const again = await secondary.welcomed({ ...hello, sentMax: sent.entries }, options);
+      session = again;
+      const { welcome } = again;
+      const known = { committed, durable: committed ? durable : 0, sent: sent.entries };
+      const sequence = checkWelcome(secondary, welcome, known);
+      if (sequence === undefined) return 'before the commit';
+      committed = true;
+      outcome ||= welcome.state;
+      durable = welcome.durable!.sequence;
+      listen(session);
+      const ahead = welcome.state === 'incoherent' && sent.entries > sequence;
+      const sentMax = ahead ? sent.entries : 0;
+      again.primary.say({ kind: 'resume', era, from: sequence + 1, sentMax });
+      for (const entry of entries.slice(sequence)) again.primary.entries([entry]);
+      sent.entries = last;
+      if (blows === 3) break;
+      await until(world.random.below(120));
+    }
+    await world.until(
+      () => session.primary.ack.durable === last && secondary.record?.state === 'coherent',
+      60_000,
+      'the stream goes on',
+    );
+    if (!isAt(secondary.mirror(), last)) throw new Error('not equal in the end');
+    await secondary.stop(session);
+    if (secondary.record?.clean !== true) throw new Error('not closed cleanly');
+    const files = [...secondary.node.disks.keys()].filter((path) => path !== '/m0');
+    if (files.length > 0) throw new Error(`left behind: ${files.join()}`);
+    return outcome;
+  } catch (error) {
+    const where = `seed ${seed}, ${blow} at ${at}, t=${world.now.toFixed(2)}`;
+    throw new Error(`${where}: ${(error as Error).message}\n${world.lastTrace(40)}`, {
+      cause: error,
+    });
   }
-  const { sequence } = welcome.position;
-  check(sequence >= mark, 'the position lies below the mark');
-  if (committed) check(sequence >= durable, `durable ${durable} was acknowledged, is ${sequence}`);
-  check((welcome.durable?.sequence ?? 0) >= (committed ? durable : mark), 'durable went back');
-  check(sequence <= sent.entries, 'a position that was never sent');
-  const mirror = () => secondary.mirror();
-  if (welcome.state === 'coherent') check(isAt(mirror(), sequence), 'coherent, but is not');
-  else check(welcome.state === 'incoherent', `is ${welcome.state}`);
-
-  const ahead = welcome.state === 'incoherent';
-  again.primary.say({
-    kind: 'resume',
-    era,
-    from: sequence + 1,
-    sentMax: ahead && sent.entries > sequence ? sent.entries : 0,
-  });
-  for (const entry of entries.slice(sequence)) again.primary.entries([entry]);
-  await world.until(
-    () => again.primary.ack.durable === last && secondary.record?.state === 'coherent',
-    60_000,
-    `${where}: the stream goes on`,
-  );
-  check(isAt(mirror(), last), 'not equal in the end');
-  await secondary.stop(again);
-  check(secondary.record?.clean === true, 'not closed cleanly');
-  const files = [...secondary.node.disks.keys()].filter((path) => path !== '/m0');
-  check(files.length === 0, `left behind: ${files.join()}`);
-  return welcome.state;
 }
 
 for (const blow of ['kill', 'powerCut', 'cut'] as const) {
