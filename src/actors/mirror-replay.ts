@@ -13,6 +13,7 @@ import type { CommittedJournal, JournalFile } from '../core/meta.js';
 import { frameKinds } from '../core/wire/messages.js';
 import type { ArenaMemory, BlockDevice, DeviceOpener } from '../ports/block-device.js';
 import type { FileStore } from '../ports/file-store.js';
+import type { JournalWriter } from './journal.js';
 import { JournalReader, walkEntries } from './journal-replay.js';
 import type { Mirror } from './mirror.js';
 import type { RmdRecord } from './rmd-record.js';
@@ -132,6 +133,24 @@ export async function applyCommitted(
   }
   beginTail(place, journal.era, journal.mark);
   return feeder;
+}
+
+/**
+ * Feeds the tail of `.c` while it still grows. True: all that was received is fed, nothing is being
+ * appended, and the caller may send entries to the mirror itself from this very turn. False: the
+ * mirror stopped.
+ */
+export async function feedTail(
+  place: ReplayPlace,
+  feeder: Feeder,
+  c: JournalWriter,
+): Promise<boolean> {
+  while (!place.mirror.stopped) {
+    if (feeder.next <= c.appended) await feeder.feed(c.length, Number.MAX_SAFE_INTEGER);
+    else if (c.idle) return true;
+    else await place.progress();
+  }
+  return false;
 }
 
 /** Entries of the tail count from here: recorded one by one, as those that come over the link. */

@@ -5,7 +5,15 @@
  */
 import { metaName, pageName } from '../core/journal/names.js';
 import { type Standing, standingOf } from '../core/journal/recovery.js';
-import { barredMax, decodeMeta, emptyRecord, encodeMeta, type MirrorRecord } from '../core/meta.js';
+import {
+  barredMax,
+  type CommittedJournal,
+  decodeMeta,
+  emptyRecord,
+  encodeMeta,
+  historyMax,
+  type MirrorRecord,
+} from '../core/meta.js';
 import { PositionPage } from '../core/position-page.js';
 import type { Digest } from '../ports/block-device.js';
 import type { DurablePage, FileStore } from '../ports/file-store.js';
@@ -40,6 +48,23 @@ export async function barLastLaunch(
 export function withBarred(record: MirrorRecord): readonly string[] {
   const others = record.barred.filter((launch) => launch !== record.launch);
   return [record.launch, ...others].slice(0, barredMax);
+}
+
+/** The commit record (Rule 24): from here on the mirror is (era, mark) for everybody. */
+export function saveCommit(record: RmdRecord, journal: CommittedJournal): Promise<void> {
+  const { refreshId, era, s0, mark, files, applied } = journal;
+  const before = record.record;
+  const history = before.era === undefined ? before.history : [before.era, ...before.history];
+  return record.save({
+    state: 'recoverable',
+    refreshId: '',
+    reach: 0,
+    era,
+    durable: mark,
+    base: { era, sequence: mark },
+    history: history.slice(0, historyMax),
+    journal: { refreshId, era, s0, mark, files, applied },
+  });
 }
 
 export class RmdRecord {

@@ -328,3 +328,20 @@ test('a Rule 7b window outlives a second crash, and closes when all that was sen
   t.is(changed.state, 'coherent');
   await durable(secondary, third.primary, 5);
 });
+
+test('an abort that crosses the commit ends the session, and the handshake shows which it was', async (t) => {
+  const secondary = new Secondary();
+  const session = await secondary.welcomed();
+  const { primary } = session;
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  await secondary.heard(primary, 'refreshReady');
+  primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
+  primary.say({ kind: 'mark', refreshId, mark: 0, blocks: 0 });
+  primary.say({ kind: 'abortB', refreshId });
+  t.is((await secondary.heard(primary, 'bye')).code, 'TDMF_RMD_FAILED');
+  await secondary.stop(session);
+  const { welcome } = await secondary.welcomed();
+  const committed = welcome.position?.era === era;
+  t.is(welcome.state, committed ? 'coherent' : 'incoherent');
+  t.is(welcome.refreshId, committed ? undefined : refreshId);
+});
