@@ -1,8 +1,9 @@
 // The kernel's side of io_uring: its descriptor, its two queues mapped into memory, and the three
 // system calls. Raw calls, no liburing. Knows nothing of files, arenas or JavaScript.
 //
-// The ring is set up with DEFER_TASKRUN (Linux 6.1): completions are made only while this thread is
-// inside io_uring_enter, so the kernel never interrupts JavaScript, and one call submits and reaps.
+// COOP_TASKRUN: the kernel does not interrupt JavaScript to finish an operation; it waits for the
+// thread's next system call, or wakes it from its poll. (DEFER_TASKRUN was measured too: its rings do
+// not wake a poll on their descriptor, and the eventfd it needs instead costs a read per wake-up.)
 #pragma once
 #include <linux/io_uring.h>
 

@@ -105,8 +105,13 @@ class Driver implements Actor<DriverMessage> {
     this.#arenas = shared.babMemories.map((memory, index) =>
       context.ports.devices.attach(memory, index),
     );
+    const pool = BabPool.attach(shared.pool, shared.babMemories);
+    for (const [index, { arena, bytes }] of this.#arenas.entries()) {
+      const same = arena === index && bytes.byteOffset === pool.bytes[index]!.byteOffset;
+      assert(same, 'the I/O core and the BAB mean the same bytes by (arena, offset)');
+    }
     this.#writer = new BabWriter({
-      pool: BabPool.attach(shared.pool, shared.babMemories),
+      pool,
       poolSlot: shared.poolSlot,
       control: shared.control,
       recovering: options.recovering,

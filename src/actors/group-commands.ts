@@ -55,7 +55,6 @@ export class GroupCommands {
     if (this.#expected.get(question) !== token) return false;
     this.#expected.delete(question);
     if (question === 'dropped') this.#babEra = undefined;
-    if (question === 'committed') this.#attempt = false;
     return true;
   }
 
@@ -67,9 +66,9 @@ export class GroupCommands {
     this.#driver.tell({ type: 'driver.era', era, sequence: sequence + 1, lease });
   }
 
-  /** The driver has this era already: it recovered it from the control block (H23). */
-  keepEra(era: string, first: number, lease: number): void {
-    this.#babEra = { era, first };
+  /** After a restart of the actors: the driver has this era already, or the BAB still has it. */
+  keepEra(era: BabEra, lease: number): void {
+    this.#babEra = era;
     this.#lease = lease;
   }
 
@@ -117,6 +116,11 @@ export class GroupCommands {
 
   mark(refreshId: string, mark: number): void {
     this.#pmd.tell({ type: 'pmd.mark', refreshId, mark });
+  }
+
+  /** The secondary has committed: what is in the BAB follows the commit, and stays. */
+  committed(): void {
+    this.#attempt = false;
   }
 
   abort(refreshId: string, again: boolean): void {

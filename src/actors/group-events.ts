@@ -60,6 +60,8 @@ export interface GroupEventPayloads {
   };
   /** T2: the last write that went into the BAB; later ones are tracked. */
   'bab.overflowed': { readonly position: Position };
+  /** H48: the secondary refused this entry twice; it and all later ones are tracked. */
+  'bab.poisoned': { readonly position: Position };
   /** Not stopped cleanly: PASSTHRU until the operator gives launchrefresh -f. */
   'group.uncleanStart': { readonly was: ModeWord; readonly code: string; readonly remedy: string };
   /** Rule 33: local devices changed while the group was stopped. */

@@ -9,7 +9,6 @@
  *                                                      (Rule 8c), the clean flag is the last word (H31).
  */
 import { createActor, type SnapshotFrom } from 'xstate';
-import { assert } from '../core/assert.js';
 import { GroupControlView } from '../core/bab/control.js';
 import { InFlightSlots } from '../core/bab/slots.js';
 import { writesInFlightMax } from '../core/constants.js';
@@ -19,23 +18,21 @@ import {
   type GroupMode,
   type GroupRecord,
   type TunableValue,
-  withCommit,
   withLease,
-  withNewEra,
 } from '../core/pstore/record.js';
 import { decideStart, type StartDecision } from '../core/pstore/start.js';
-import { hexOfBytes } from '../core/pstore/superblock.js';
-import { backoffMs, type GroupModeEvent, groupModeMachine } from '../machines/group-mode.js';
+import type { GroupModeEvent, groupModeMachine } from '../machines/group-mode.js';
 import { connectionOf, type LinkState } from '../machines/refusals.js';
 import type { Actor, ActorContext, Address } from './actor.js';
+import { type GroupHands, groupMachineOf, randomId } from './group-actions.js';
 import { GroupCommands, type Question } from './group-commands.js';
-import type { GroupEventPayloads } from './group-events.js';
-import { type GroupStatus, leafOf, modeWord, type Problem, shownMode } from './group-status.js';
+import { GroupNews } from './group-news.js';
+import { type GroupStatus, leafOf, modeWord, shownMode } from './group-status.js';
 import { mustBeAccepted, requestOf } from './group-verbs.js';
+import { waitFor } from './group-waits.js';
 import { machineClock } from './machine-clock.js';
-import type { GroupMessage, MirrorState } from './messages.js';
+import type { GroupMessage } from './messages.js';
 import { RecordKeeper } from './record-keeper.js';
-import { RefreshMeter } from './refresh-meter.js';
 
 export interface GroupOptions {
   readonly group: number;
@@ -67,7 +64,7 @@ export type GroupQuestion =
   | {
       readonly kind: 'prepareStop';
       readonly drainMs: number;
-      /** The devices as they were left. */
+      /** The devices as the driver left them. */
       readonly devices: readonly DeviceStamp[];
     };
 
@@ -75,12 +72,9 @@ export interface StopOutcome {
   readonly mode: GroupMode;
   /** The secondary has everything. */
   readonly drained: boolean;
-  /** False when writes were still in flight: the next start treats the group as crashed. */
+  /** False when the driver still lived or had crashed: the next start is an unclean one. */
   readonly clean: boolean;
 }
-
-/** How often a draining stop looks at the cursors. */
-const drainLookMs = 20;
 
 /**
  * @throws TDMF_PSTORE_DAMAGED, TDMF_PSTORE_FAILED, TDMF_PSTORE_FULL; the group did not start then
@@ -89,45 +83,37 @@ export async function startGroup(
   context: ActorContext,
   options: GroupOptions,
 ): Promise<Actor<GroupMessage>> {
+  const { group, devices, tunables, restarted = false } = options;
   const pstore = context.address<never>(options.pstore ?? 'pstore');
   const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
-  const loaded = await pstore.ask<GroupRecord | null | undefined>({
-    kind: 'pstore.load',
-    group: options.group,
-  });
+  const loaded = await pstore.ask<GroupRecord | null | undefined>({ kind: 'pstore.load', group });
   const decision = decideStart(loaded ?? undefined, {
-    group: options.group,
-    devices: options.devices,
-    tunables: options.tunables,
-    newEra: randomId(context),
-    newRefreshId: randomId(context),
-    restarted: options.restarted === true,
+    group,
+    devices,
+    tunables,
+    newEra: randomId(context.random),
+    newRefreshId: randomId(context.random),
+    restarted,
   });
   // Not clean any more, durably, before the driver hears a word of us (H31, Rule 8a).
   await pstore.ask({ kind: 'pstore.save', record: decision.record });
-  const group = new Group(context, options, pstore, nodeId, decision.record);
-  group.begin(decision, loaded?.mode ?? 'passthru');
-  return group;
+  const started = new Group(context, options, pstore, nodeId, decision.record);
+  started.begin(decision, loaded?.mode ?? 'passthru');
+  return started;
 }
 
 class Group implements Actor<GroupMessage> {
   readonly #context: ActorContext;
   readonly #group: number;
+  readonly #driverActor: string;
   readonly #control: GroupControlView;
   readonly #commands: GroupCommands;
   readonly #keeper: RecordKeeper;
-  readonly #machine: ReturnType<Group['createMachine']>;
+  readonly #news: GroupNews;
+  readonly #hands: GroupHands;
+  readonly #machine: ReturnType<typeof runMachine>;
   #publishedMode: GroupMode;
-  #cause: GroupEventPayloads['mode.changed']['cause'] = 'operator.launchrefresh';
   #link: LinkState = 'stopped';
-  #peer: string | undefined;
-  #problem: Problem | undefined;
-  #pstoreProblem: Problem | undefined;
-  #uncleanStart = false;
-  #mirrorState: MirrorState = 'unknown';
-  #mirrorHeardAt: number | undefined;
-  #meter: RefreshMeter | undefined;
-  #events = 0;
   #stopping = false;
 
   constructor(
@@ -138,32 +124,49 @@ class Group implements Actor<GroupMessage> {
     record: GroupRecord,
   ) {
     const { group } = options;
+    const { driver = `g${group}/driver`, pmd = `g${group}/pmd` } = options;
     this.#context = context;
     this.#group = group;
+    this.#driverActor = driver;
     this.#control = new GroupControlView(options.control);
-    const { driver = `g${group}/driver`, pmd = `g${group}/pmd` } = options;
     this.#commands = new GroupCommands(context, { driver, pmd }, nodeId);
+    this.#news = new GroupNews(context, group);
     const guarded = (run: () => void) => context.guard(run);
-    this.#publishedMode = record.mode;
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
       current: (current) => this.#withPositions(current),
       saved: (durable, latest) => this.#recordSaved(durable, latest),
       failed: (error) => this.#recordFailed(error),
     });
-    this.#machine = this.createMachine(record);
+    this.#publishedMode = record.mode;
+    this.#hands = {
+      context,
+      control: this.#control,
+      keeper: this.#keeper,
+      commands: this.#commands,
+      news: this.#news,
+      cause: 'group.started',
+    };
+    this.#machine = runMachine(this.#hands, record);
   }
 
-  begin(decision: StartDecision, was: GroupMode): void {
-    if (decision.row === 'unclean') {
-      this.#uncleanStart = true;
+  begin({ row, record, changes }: StartDecision, was: GroupMode): void {
+    const from = modeWord(was);
+    if (row === 'unclean') {
+      this.#news.uncleanStart = true;
       const { remedy } = errorTable.TDMF_UNCLEAN_START;
-      const code = 'TDMF_UNCLEAN_START';
-      this.#publish('group.uncleanStart', { was: modeWord(was), code, remedy });
+      this.#news.publish('group.uncleanStart', { was: from, code: 'TDMF_UNCLEAN_START', remedy });
     }
-    if (decision.changes.length > 0) {
-      this.#publish('group.unverified', { changes: decision.changes });
+    if (changes.length > 0) this.#news.publish('group.unverified', { changes });
+    if (was !== record.mode) {
+      const to = modeWord(record.mode);
+      this.#news.publish('mode.changed', { from, to, cause: 'group.started' });
     }
-    if (decision.record.refresh !== undefined) this.#startMeter(decision.record.refresh.id);
+    if (record.refresh !== undefined) this.#news.startMeter(record.refresh.id);
+    if (row === 'restarted' && record.mode === 'tracking' && this.#control.generation > 0) {
+      // What the BAB still holds is of the era before, and is drained.
+      const { era, first, lease } = this.#control.readEra();
+      this.#commands.keepEra({ era, first }, lease);
+    }
     this.#machine.subscribe({
       next: (snapshot) => this.#moved(snapshot),
       // Without this observer XState throws on a timer of its own, past the wall of this actor (H46).
@@ -198,14 +201,22 @@ class Group implements Actor<GroupMessage> {
       case 'pmd.dropped':
         this.#answered('dropped', message.token, { type: 'pmd.dropped' });
         break;
+      case 'pmd.poisoned': {
+        // Like an overflow: from here on the map has it all, and nothing of this era is appended.
+        const { era, sequence } = message;
+        const what = 'the secondary refused an entry twice: changes are tracked';
+        this.#context.log.write('error', what, { era, sequence });
+        this.#send({ type: 'driver.overflowed', sequence });
+        break;
+      }
+      case 'pmd.devicesClosed':
+        return;
       case 'driver.leaseLow':
         this.#extendLease(message.sequence);
         break;
-      case 'driver.flushed':
-        return;
       case 'driver.ioFailed': {
         const { device, operation, errno } = message;
-        this.#publish('device.failed', { device, operation, errno });
+        this.#news.publish('device.failed', { device, operation, errno });
         break;
       }
       case 'link.connecting':
@@ -213,23 +224,32 @@ class Group implements Actor<GroupMessage> {
         this.#send({ type: message.type });
         break;
       case 'link.connected':
-        this.#peer = message.peer;
-        this.#problem = undefined;
-        this.#heardMirror(message.mirrorState);
+        this.#news.connected(message.peer, message.mirrorState);
         this.#send({ type: 'link.connected' });
         break;
       case 'link.lost':
-        this.#lostSight(message);
+        this.#news.disconnected(message, this.#link === 'connected');
         this.#send({ type: 'link.lost' });
         break;
       case 'link.refused':
-        this.#lostSight(message);
+        this.#news.disconnected(message, this.#link === 'connected');
         this.#send({
           type: message.retryInMs > 0 ? 'link.refused' : 'link.refusedForGood',
         });
         break;
       case 'mirror.stateChanged':
-        this.#heardMirror(message.mirrorState);
+        this.#news.heardMirror(message.mirrorState);
+        break;
+      case 'pmd.poisoned': {
+        const { era, sequence } = message;
+        if (era === this.#commands.babEra?.era) {
+          this.#send({ type: 'pmd.poisoned', position: { era, sequence } });
+        }
+        break;
+      }
+      case 'driver.flushed':
+      case 'pmd.devicesClosed':
+        // Answers to what main may have asked for; nothing of the mode depends on them.
         break;
       case 'refresh.progressed':
       case 'refresh.converged':
@@ -239,7 +259,7 @@ class Group implements Actor<GroupMessage> {
       case 'refresh.notConverging':
       case 'refresh.failed':
         if (message.refreshId === this.#keeper.record.refresh?.id) this.#refreshFact(message);
-        return;
+        break;
     }
   }
 
@@ -256,15 +276,14 @@ class Group implements Actor<GroupMessage> {
         return this.#operate(asked.verb, asked.args ?? {});
       case 'set':
         this.#mustRun();
-        this.#keeper.change((record) => ({
-          ...record,
-          tunables: { ...record.tunables, ...asked.tunables },
-        }));
-        this.#keeper.persist();
-        await this.#keeper.settled();
-        return this.#keeper.durable.tunables;
+        return this.#set(asked.tunables);
       case 'prepareStop':
-        return this.#prepareStop(asked.drainMs, asked.devices);
+        this.#mustRun();
+        return this.#prepareStop(asked);
+      default: {
+        const what = `a group was asked ${JSON.stringify(question).slice(0, 100)}`;
+        throw new TdmfError('TDMF_INTERNAL', { what });
+      }
     }
   }
 
@@ -279,50 +298,58 @@ class Group implements Actor<GroupMessage> {
     this.#mustRun();
     const request = requestOf(verb, args);
     mustBeAccepted(this.#mode(), this.#link, request);
-    if (request === 'operator.killpmd') this.#problem = undefined;
-    if (request === 'operator.refreshFull') this.#cause = 'operator.launchrefresh';
+    if (request === 'operator.killpmd') this.#news.problem = undefined;
     this.#send({ type: request });
     // The operator hears "done" when a crash could not undo it any more (I6).
     await this.#keeper.settled();
     return { mode: modeWord(this.#publishedMode), connection: connectionOf(this.#link) };
   }
 
+  async #set(tunables: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+    this.#keeper.change((record) => ({ ...record, tunables: { ...record.tunables, ...tunables } }));
+    this.#keeper.persist();
+    await this.#keeper.settled();
+    return this.#keeper.durable.tunables;
+  }
+
   #mustRun(): void {
     if (this.#stopping) throw new TdmfError('TDMF_GROUP_STOPPED', { group: this.#group });
   }
 
-  async #prepareStop(drainMs: number, devices: readonly DeviceStamp[]): Promise<StopOutcome> {
-    this.#mustRun();
+  async #prepareStop(asked: Extract<GroupQuestion, { kind: 'prepareStop' }>): Promise<StopOutcome> {
     this.#stopping = true;
-    let drained = this.#control.pending === 0;
+    const { clock } = this.#context;
+    const isDrained = () => this.#control.pending === 0;
+    let drained = isDrained();
     if (this.#mode() === 'normal') {
       if (!drained && this.#link !== 'stopped') {
         this.#commands.flush();
-        drained = await this.#drain(drainMs);
+        drained = await waitFor(clock, asked.drainMs, isDrained);
       }
       if (!drained) this.#send({ type: 'drain.expired' });
     }
+    const clean = (await this.#driverEnded()) && this.#nothingInFlight();
     this.#machine.stop();
-    const clean = new InFlightSlots(this.#control).freeCount === writesInFlightMax;
-    this.#keeper.change((record) => ({ ...record, clean, devices }));
+    this.#keeper.change((record) => ({ ...record, clean, devices: asked.devices }));
     this.#keeper.persist();
     await this.#keeper.settled();
     this.#keeper.close();
     return { mode: this.#keeper.durable.mode, drained, clean };
   }
 
-  /** Looks now and then: the PMD moves the cursor, and tells nobody. */
-  #drain(limitMs: number): Promise<boolean> {
-    const { clock } = this.#context;
-    const end = clock.now() + limitMs;
-    return new Promise((resolve) => {
-      const look = this.#context.guard(() => {
-        const drained = this.#control.pending === 0;
-        if (drained || clock.now() >= end) resolve(drained);
-        else clock.after(Math.min(drainLookMs, end - clock.now()), look);
-      });
-      look();
-    });
+  /** A driver that lives may take another write, after which no record would be clean (H31). */
+  async #driverEnded(): Promise<boolean> {
+    const driver = this.#context.address(this.#driverActor);
+    try {
+      await driver.ask({ kind: 'driver.connections' });
+      return false;
+    } catch (error) {
+      return isTdmfError(error) && error.code === 'TDMF_ACTOR_GONE';
+    }
+  }
+
+  #nothingInFlight(): boolean {
+    return new InFlightSlots(this.#control).freeCount === writesInFlightMax;
   }
 
   // Facts
@@ -340,13 +367,13 @@ class Group implements Actor<GroupMessage> {
     switch (message.type) {
       case 'refresh.progressed': {
         const { refreshId, doneBytes, totalBytes } = message;
-        this.#meter?.progressed(doneBytes, totalBytes, this.#context.clock.now());
-        this.#publish('refresh.progressed', { refreshId, doneBytes, totalBytes });
+        this.#news.meter?.progressed(doneBytes, totalBytes, this.#context.clock.now());
+        this.#news.publish('refresh.progressed', { refreshId, doneBytes, totalBytes });
         break;
       }
       case 'refresh.notConverging': {
         const { refreshId, writeBytesPerSecond, linkBytesPerSecond } = message;
-        this.#publish('refresh.notConverging', {
+        this.#news.publish('refresh.notConverging', {
           refreshId,
           writeBytesPerSecond,
           linkBytesPerSecond,
@@ -367,19 +394,6 @@ class Group implements Actor<GroupMessage> {
         this.#send({ type: message.type });
         break;
     }
-  }
-
-  #lostSight({ code, message }: Problem): void {
-    this.#problem = { code, message };
-    // While connected the last word is as old as the connection's end.
-    if (this.#link === 'connected') this.#mirrorHeardAt = this.#context.clock.now();
-  }
-
-  #heardMirror(state: MirrorState): void {
-    const from = this.#mirrorState;
-    this.#mirrorState = state;
-    this.#mirrorHeardAt = this.#context.clock.now();
-    if (from !== state) this.#publish('mirror.stateChanged', { from, to: state });
   }
 
   #extendLease(sequence: number): void {
@@ -403,17 +417,17 @@ class Group implements Actor<GroupMessage> {
   }
 
   #recordSaved(durable: GroupRecord, latest: boolean): void {
-    this.#pstoreProblem = undefined;
+    this.#news.pstoreProblem = undefined;
     if (!this.#stopping) {
       this.#commands.leaseSaved(durable);
       this.#commands.tellLineage(durable);
     }
     if (!latest) return;
-    const from = this.#publishedMode;
-    if (durable.mode !== from) {
+    if (durable.mode !== this.#publishedMode) {
+      const from = modeWord(this.#publishedMode);
       this.#publishedMode = durable.mode;
-      const to = modeWord(durable.mode);
-      this.#publish('mode.changed', { from: modeWord(from), to, cause: this.#cause });
+      const { cause } = this.#hands;
+      this.#news.publish('mode.changed', { from, to: modeWord(durable.mode), cause });
     }
     this.#send({ type: 'record.saved' });
   }
@@ -421,110 +435,11 @@ class Group implements Actor<GroupMessage> {
   #recordFailed(error: unknown): void {
     const code = isTdmfError(error) ? error.code : 'TDMF_PSTORE_FAILED';
     const message = error instanceof Error ? error.message : String(error);
-    if (this.#pstoreProblem === undefined) this.#publish('pstore.failed', { code, message });
-    this.#pstoreProblem = { code, message };
+    this.#news.pstoreFailed({ code, message });
     this.#send({ type: 'record.failed' });
   }
 
-  // The machine and its actions
-
-  createMachine(record: GroupRecord) {
-    const commands = this.#commands;
-    const guarded = (run: () => void) => this.#context.guard(run);
-    const machine = groupModeMachine.provide({
-      actions: {
-        recordMode: (_, { mode, cause }) => {
-          this.#cause = cause;
-          this.#keeper.change((current) => ({ ...current, mode }));
-        },
-        recordPmd: (_, { launched }) =>
-          this.#keeper.change((current) => ({ ...current, pmdLaunched: launched })),
-        recordCommit: (_, { position }) =>
-          this.#keeper.change((current) => withCommit(current, position)),
-        beginRefresh: (_, { kind }) => {
-          const id = randomId(this.#context);
-          this.#keeper.change((current) => ({ ...current, refresh: { id, kind } }));
-          this.#startMeter(id);
-        },
-        endRefresh: () => this.#keeper.change((current) => ({ ...current, refresh: undefined })),
-        beginEra: () =>
-          this.#keeper.change((current) => withNewEra(current, randomId(this.#context))),
-        markMapAll: () => this.#keeper.change((current) => ({ ...current, mapAll: true })),
-        clearMapAll: () => this.#keeper.change((current) => ({ ...current, mapAll: false })),
-        revertRecord: () => this.#keeper.change(() => this.#keeper.durable),
-        persist: () => this.#keeper.persist(),
-        useEra: (_, { attempt }) => {
-          const { durable, record: present } = this.#keeper;
-          assert(durable.era === present.era, 'an era is durable before an entry of it (Rule 8a)');
-          const { era, generation, first } = this.#control.readEra();
-          if (generation > 0 && era === durable.era) commands.keepEra(era, first, durable.lease);
-          else commands.useEra(durable, attempt);
-        },
-        setDuties: (_, { append, mark }) => commands.setDuties(append, mark),
-        markAllBlocks: () => commands.markAll(),
-        takeMark: () => commands.takeMark(),
-        commitDriver: () => commands.commit(),
-        launchPmd: () => {
-          commands.tellLineage(this.#keeper.durable);
-          commands.launch(randomId(this.#context));
-        },
-        killPmd: () => commands.kill(),
-        dropEntries: () => commands.drop(),
-        startPhaseA: () => {
-          commands.tellLineage(this.#keeper.durable);
-          commands.refresh(this.#refreshId());
-        },
-        startPhaseB: () => {
-          commands.tellLineage(this.#keeper.durable);
-          commands.phaseB(this.#refreshId());
-        },
-        sendMark: (_, { sequence }) => commands.mark(this.#refreshId(), sequence),
-        abortPhaseB: (_, { again }) => commands.abort(this.#refreshId(), again),
-        publishOverflow: (_, { sequence }) => {
-          const era = commands.babEra?.era ?? this.#keeper.durable.era;
-          this.#publish('bab.overflowed', { position: { era, sequence } });
-        },
-        publishRefreshStarted: () =>
-          this.#publish('refresh.started', { refreshId: this.#refreshId(), refresh: 'full' }),
-        publishRefreshFinished: () => {
-          const seconds = this.#meter?.seconds(this.#context.clock.now()) ?? 0;
-          const position = this.#keeper.record.base;
-          this.#publish('refresh.finished', { refreshId: this.#refreshId(), position, seconds });
-          this.#uncleanStart = false;
-          this.#meter = undefined;
-        },
-        publishRefreshFailed: (_, { code }) => {
-          this.#publish('refresh.failed', { refreshId: this.#refreshId(), code });
-          this.#meter = undefined;
-        },
-        publishRefreshKilled: () => {
-          this.#publish('refresh.killed', { refreshId: this.#refreshId() });
-          this.#meter = undefined;
-        },
-        publishRefreshAborted: ({ context: { attempt } }, { cause }) => {
-          const refreshId = this.#refreshId();
-          const retryInMs = backoffMs(attempt);
-          this.#publish('refresh.aborted', { refreshId, cause, attempt, retryInMs });
-        },
-      },
-    });
-    return createActor(machine, {
-      input: { mode: record.mode, pmdLaunched: record.pmdLaunched },
-      clock: machineClock(this.#context.clock, guarded),
-    });
-  }
-
-  /** A refresh that has left the record is still the one that is spoken of. */
-  #refreshId(): string {
-    const id = this.#keeper.record.refresh?.id ?? this.#meter?.refreshId;
-    assert(id !== undefined, 'there is a refresh');
-    return id;
-  }
-
-  #startMeter(refreshId: string): void {
-    const { clock } = this.#context;
-    this.#meter = new RefreshMeter(refreshId, clock.now(), clock.wallNow());
-  }
+  // The machine
 
   #mode(): GroupMode {
     return this.#situation().split('.')[0] as GroupMode;
@@ -535,68 +450,50 @@ class Group implements Actor<GroupMessage> {
   }
 
   #moved(snapshot: SnapshotFrom<typeof groupModeMachine>): void {
-    const link = leafOf(snapshot.value.link) as LinkState;
     const from = connectionOf(this.#link);
-    const to = connectionOf(link);
-    this.#link = link;
+    this.#link = leafOf(snapshot.value.link) as LinkState;
+    const to = connectionOf(this.#link);
     if (from === to) return;
-    const { code, message } = this.#problem ?? {};
-    this.#publish('link.changed', { from, to, peer: this.#peer, code, message });
-  }
-
-  #publish<Name extends keyof GroupEventPayloads>(
-    name: Name,
-    payload: GroupEventPayloads[Name],
-  ): void {
-    this.#events++;
-    const stamp = {
-      group: this.#group,
-      at: this.#context.clock.wallNow(),
-      sequence: this.#events,
-    };
-    this.#context.publish(name, { ...payload, ...stamp });
+    const { peer, problem } = this.#news;
+    const { code, message } = problem ?? {};
+    this.#news.publish('link.changed', { from, to, peer, code, message });
   }
 
   #status(): GroupStatus {
     const { record, durable } = this.#keeper;
-    const connected = this.#link === 'connected';
-    const heardAt = this.#mirrorHeardAt;
-    const bab = this.#commands.babEra;
-    const sequence = bab === undefined ? record.sequence : this.#control.stamped;
-    const age = heardAt === undefined ? null : (this.#context.clock.now() - heardAt) / 1000;
+    const { peer, problem, mirrorState, meter, mirrorStateAgeSeconds } = this.#news;
+    const era = this.#commands.babEra?.era;
     return {
       group: this.#group,
       mode: modeWord(shownMode(this.#mode(), this.#publishedMode)),
       situation: this.#situation(),
       connection: connectionOf(this.#link),
-      peer: this.#peer,
+      peer,
       pmdLaunched: record.pmdLaunched,
-      problem: this.#problem ?? null,
-      mirrorState: this.#mirrorState,
-      mirrorStateAgeSeconds: connected ? null : age,
-      refresh: this.#meter?.status() ?? null,
+      problem: problem ?? null,
+      mirrorState,
+      mirrorStateAgeSeconds: this.#link === 'connected' ? null : mirrorStateAgeSeconds,
+      refresh: meter?.status() ?? null,
       era: record.era,
-      position: { era: bab?.era ?? record.era, sequence },
+      position: {
+        era: era ?? record.era,
+        sequence: era === undefined ? record.sequence : this.#control.stamped,
+      },
       lease: durable.lease,
       base: durable.base,
       map: durable.map,
       mapAll: record.mapAll,
       unverified: record.unverified,
       tunables: record.tunables,
-      reasons: this.#reasons(),
+      reasons: this.#news.reasons(),
     };
-  }
-
-  #reasons(): readonly Problem[] {
-    const known = [this.#pstoreProblem, this.#problem].filter((one) => one !== undefined);
-    if (!this.#uncleanStart) return known;
-    const { message, remedy } = errorTable.TDMF_UNCLEAN_START;
-    return [{ code: 'TDMF_UNCLEAN_START', message: `${message}. ${remedy}` }, ...known];
   }
 }
 
-/** 128 random bits: eras, refreshes, launches. */
-function randomId(context: ActorContext): string {
-  const bytes = new Uint8Array(16);
-  return hexOfBytes(context.random.fill(bytes));
+function runMachine(hands: GroupHands, { mode, pmdLaunched }: GroupRecord) {
+  const { clock, guard } = hands.context;
+  return createActor(groupMachineOf(hands), {
+    input: { mode, pmdLaunched },
+    clock: machineClock(clock, (run) => guard(run)),
+  });
 }

@@ -76,7 +76,9 @@ export type PmdMessage =
    * The driver ended, or another one began: close the local devices held so far, then adopt these
    * (none: wait for more). `pmd.devicesClosed` follows, and until then the lock is held (H22).
    */
-  | { type: 'pmd.devices'; devices: SharedDevices };
+  | { type: 'pmd.devices'; devices: SharedDevices }
+  /** CHUNKSIZE or CHUNKDELAY was set (tdmfset). */
+  | { type: 'pmd.tunables'; chunkSizeKb: number; chunkDelayMs: number };
 
 export type GroupMessage =
   | { type: 'driver.overflowed'; sequence: number }

@@ -70,7 +70,7 @@ export class PmdLink {
   }
 
   protected makeMachine() {
-    const guard = this.#context.guard.bind(this.#context);
+    const guard = (run: () => void) => this.#context.guard(run);
     const actions = {
       dial: guard(() => this.#dial()),
       sayHello: guard(() => this.#owner.opened(this.session!)),
@@ -91,12 +91,12 @@ export class PmdLink {
   }
 
   #dial(): void {
-    const { ports, guard } = this.#context;
+    const context = this.#context;
     const dialling = new AbortController();
     this.#dialling = dialling;
-    ports.dialer.dial(this.#target, dialling.signal).then(
-      guard((connection: LinkConnection) => this.#dialled(connection, dialling)),
-      guard((error: unknown) => {
+    context.ports.dialer.dial(this.#target, dialling.signal).then(
+      context.guard((connection: LinkConnection) => this.#dialled(connection, dialling)),
+      context.guard((error: unknown) => {
         if (dialling !== this.#dialling) return;
         this.#dialling = undefined;
         const code = isTdmfError(error) ? error.code : 'TDMF_INTERNAL';

@@ -24,8 +24,12 @@ export interface PmdDevice {
   readonly blockBytes: number;
 }
 
-export interface PmdTunables {
+export interface ChunkTunables {
+  /** CHUNKSIZE and CHUNKDELAY of the manual. */
   readonly chunkSizeKb: number;
   readonly chunkDelayMs: number;
+}
+
+export interface PmdTunables extends ChunkTunables {
   readonly tcpWindowBytes: number;
 }

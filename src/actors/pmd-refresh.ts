@@ -52,6 +52,7 @@ export class PmdRefresh {
   #toldRead = false;
   #failed = false;
   #passStartedAt = 0;
+  #passRested = false;
   #passTimer: TimerHandle | undefined;
   readonly #writeRate = new Rate();
 
@@ -240,15 +241,12 @@ export class PmdRefresh {
 
   #endPass(): void {
     if (!this.engine.passOver || this.#sender === undefined) return;
-    const now = this.#context.clock.now();
-    // A few hot blocks must not make a pass a millisecond.
-    if (now - this.#passStartedAt < passMsMin) {
-      this.#passTimer?.cancel();
-      const wake = this.#context.guard(() => this.#options.changed());
-      this.#passTimer = this.#context.clock.after(passMsMin - (now - this.#passStartedAt), wake);
+    if (!this.#passRested) {
+      this.#restPass();
       return;
     }
-    this.#passStartedAt = now;
+    this.#passRested = false;
+    this.#passStartedAt = this.#context.clock.now();
     const { reader, poolSlot } = this.#options;
     const writeBytesPerSecond = this.sampleWrites();
     const verdict = this.engine.endPass({
@@ -265,6 +263,19 @@ export class PmdRefresh {
       this.#options.tell({ type, refreshId, writeBytesPerSecond, linkBytesPerSecond });
     }
     this.#options.changed();
+  }
+
+  /** A few hot blocks must not make a pass a millisecond. */
+  #restPass(): void {
+    if (this.#passTimer !== undefined) return;
+    const { clock } = this.#context;
+    const elapsedMs = clock.now() - this.#passStartedAt;
+    const over = this.#context.guard(() => {
+      this.#passTimer = undefined;
+      this.#passRested = true;
+      this.#options.changed();
+    });
+    this.#passTimer = clock.after(Math.max(0, passMsMin - elapsedMs), over);
   }
 
   #finishB(): void {

@@ -13,7 +13,7 @@ import { sessionNonce } from '../core/wire/session.js';
 import { FrameSplitter } from '../core/wire/splitter.js';
 import { FrameWriter } from '../core/wire/writer.js';
 import type { TimerHandle } from '../ports/clock.js';
-import type { LinkConnection } from '../ports/link.js';
+import type { LinkClosed, LinkConnection } from '../ports/link.js';
 import type { ActorContext } from './actor.js';
 
 export interface SessionHandlers {
@@ -61,24 +61,22 @@ export class PmdSession {
     );
     this.#heardAt = context.clock.now();
     this.#sentAt = this.#heardAt;
-    let resolveClosed = () => {};
     this.closed = new Promise((resolve) => {
-      resolveClosed = resolve;
+      connection.handlers = {
+        data: context.guard((chunk: Uint8Array) => {
+          this.#heardAt = context.clock.now();
+          if (!this.#ended) this.#splitter.push(chunk);
+        }),
+        drained: context.guard(() => {
+          this.writable = true;
+          if (!this.#ended) handlers.writable();
+        }),
+        closed: context.guard((reason: LinkClosed) => {
+          resolve();
+          this.#finish(reason.code, reason.message);
+        }),
+      };
     });
-    connection.handlers = {
-      data: context.guard((chunk: Uint8Array) => {
-        this.#heardAt = context.clock.now();
-        if (!this.#ended) this.#splitter.push(chunk);
-      }),
-      drained: context.guard(() => {
-        this.writable = true;
-        if (!this.#ended) handlers.writable();
-      }),
-      closed: context.guard((reason: { code: string; message: string }) => {
-        resolveClosed();
-        this.#finish(reason.code, reason.message);
-      }),
-    };
     this.#beat = this.#nextBeat();
   }
 

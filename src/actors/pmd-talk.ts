@@ -1,7 +1,6 @@
 /**
- * What the PMD says on a session and what it makes of the answers: hello and the lineage table, the
- * stream of entries, the credit, acknowledgements, and the turn in which frames are sent. Entries
- * have precedence over blocks (R5).
+ * What the PMD says on a session and what it makes of the answers: hello and the lineage table,
+ * acknowledgements, the answers of a refresh, refusals. Data goes out through pmd-pump.ts.
  *
  *   BAB ──EntrySender───┐                      ┌──► frames ──► RMD
  *                       ├── pump ── session ───┤
@@ -10,45 +9,41 @@
  * Where the stream goes on after a break is decided by the lineage table with what both sides know
  * (core/lineage), never by a position alone (H8).
  */
+
+import { assert } from '../core/assert.js';
 import type { BabReader } from '../core/bab/reader.js';
-import {
-  babEntryPayloadMax,
-  frameEntriesMax,
-  heartbeatMs,
-  wireEntryBytes,
-} from '../core/constants.js';
+import { babEntryPayloadMax, heartbeatMs } from '../core/constants.js';
 import { FrameBuffers } from '../core/engine/frame-buffers.js';
 import { primarySide } from '../core/engine/handshake.js';
 import { Window } from '../core/engine/window.js';
 import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
+import { decodeSecret } from '../core/psk.js';
 import { protocolVersion } from '../core/wire/frame.js';
 import type { Ack, ControlMessage, Welcome } from '../core/wire/messages.js';
-import type { TimerHandle } from '../ports/clock.js';
 import type { ActorContext } from './actor.js';
 import { EntrySender } from './entry-sender.js';
 import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
-import type { PmdOptions } from './pmd-options.js';
+import type { ChunkTunables, PmdOptions } from './pmd-options.js';
+import { PmdPump, type PumpSources } from './pmd-pump.js';
 import type { PmdRefresh } from './pmd-refresh.js';
 import type { PmdSession } from './pmd-session.js';
 
-export class PmdTalk implements LinkOwner {
+export class PmdTalk implements LinkOwner, PumpSources {
   readonly link: PmdLink;
   readonly entries: EntrySender;
   lineage: PrimaryLineage | undefined;
   launch = '';
+  tunables: ChunkTunables;
   /** The refresh that is carried out now, if any. */
   run: PmdRefresh | undefined;
   readonly #context: ActorContext;
   readonly #options: PmdOptions;
   readonly #reader: BabReader;
   readonly #tell: (message: GroupMessage) => void;
-  #window: Window | undefined;
+  readonly #pump: PmdPump;
   #welcome: Welcome | undefined;
   #settled = false;
-  #flushWanted = 0;
-  #scheduled = false;
-  #delay: TimerHandle | undefined;
 
   constructor(
     context: ActorContext,
@@ -60,21 +55,17 @@ export class PmdTalk implements LinkOwner {
     this.#options = options;
     this.#reader = reader;
     this.#tell = tell;
-    const entryBytes = Math.max(this.chunkBytes, babEntryPayloadMax);
-    const buffers = new FrameBuffers(entryBytes + frameEntriesMax * wireEntryBytes);
-    this.entries = new EntrySender(reader, buffers);
+    this.tunables = options.tunables;
+    this.entries = new EntrySender(reader, new FrameBuffers());
+    this.#pump = new PmdPump(context, reader, this);
     const { host, port, secret } = options.target;
-    const key = Uint8Array.from(atob(secret), (char) => char.charCodeAt(0));
+    const key = decodeSecret(secret);
+    assert(key !== undefined, 'a group file with this key was read');
     const { tcpWindowBytes } = options.tunables;
     this.link = new PmdLink(context, { host, port, key, tcpWindowBytes }, this, tell);
   }
 
-  get chunkBytes(): number {
-    return this.#options.tunables.chunkSizeKb * 1024;
-  }
-
   async stop(): Promise<void> {
-    this.#delay?.cancel();
     await this.link.stop();
   }
 
@@ -91,8 +82,7 @@ export class PmdTalk implements LinkOwner {
   }
 
   wantFlush(): void {
-    this.#flushWanted = this.#reader.control.stamped;
-    this.schedule();
+    this.#pump.wantFlush();
   }
 
   opened(session: PmdSession): void {
@@ -126,12 +116,9 @@ export class PmdTalk implements LinkOwner {
   }
 
   detached(): void {
-    this.#window = undefined;
+    this.#pump.detach();
     this.#welcome = undefined;
     this.#settled = false;
-    this.#flushWanted = 0;
-    this.#delay?.cancel();
-    this.#delay = undefined;
     this.entries.drain.end();
     this.run?.linkLost();
     // Until the next session says otherwise, everything that is not durable is to be sent again.
@@ -171,11 +158,12 @@ export class PmdTalk implements LinkOwner {
 
   ack(ack: Readonly<Ack>): void {
     const session = this.link.session!;
-    if (this.#window === undefined) {
+    const { window } = this.#pump;
+    if (window === undefined) {
       session.breach('ack before welcome');
       return;
     }
-    if (!this.#window.freed(ack.freedBytes)) {
+    if (!window.freed(ack.freedBytes)) {
       session.breach('ack frees what was never sent');
       return;
     }
@@ -199,60 +187,7 @@ export class PmdTalk implements LinkOwner {
 
   /** Sends what can be sent at the end of this turn. */
   schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    const pump = this.#context.guard(() => {
-      this.#scheduled = false;
-      this.#pump();
-    });
-    this.#context.clock.endOfTurn(pump);
-  }
-
-  #pump(): void {
-    const { session } = this.link;
-    const window = this.#window;
-    if (session === undefined || window === undefined) return;
-    this.#reader.awake();
-    while (session.writable && this.#delay === undefined && this.#sendFrame(session, window)) {
-      this.#pause();
-    }
-    this.run?.advance(window);
-    this.#flush(session);
-    this.#sleep();
-  }
-
-  #sendFrame(session: PmdSession, window: Window): boolean {
-    const sent = () => this.schedule();
-    return (
-      this.entries.send(session, window, this.chunkBytes, sent) ||
-      this.run?.send(window, sent) === true
-    );
-  }
-
-  /** CHUNKDELAY: a pause after every chunk. */
-  #pause(): void {
-    const { chunkDelayMs } = this.#options.tunables;
-    if (chunkDelayMs <= 0) return;
-    const over = this.#context.guard(() => {
-      this.#delay = undefined;
-      this.schedule();
-    });
-    this.#delay = this.#context.clock.after(chunkDelayMs, over);
-  }
-
-  /** The wish goes out behind the entries it is about (Rule 39). */
-  #flush(session: PmdSession): void {
-    const { drain } = this.entries;
-    if (this.#flushWanted === 0 || drain.era === undefined) return;
-    if (drain.sent < this.#flushWanted) return;
-    session.control({ kind: 'flushWanted', sequence: this.#flushWanted });
-    this.#flushWanted = 0;
-  }
-
-  #sleep(): void {
-    const { drain, published } = this.entries;
-    if (drain.era === undefined || drain.indexOf(drain.sent + 1) !== published) return;
-    if (!this.#reader.sleep(published)) this.schedule();
+    this.#pump.schedule();
   }
 
   #welcomed(session: PmdSession, welcome: Welcome): void {
@@ -265,7 +200,7 @@ export class PmdTalk implements LinkOwner {
       return;
     }
     this.#welcome = welcome;
-    this.#window = new Window(welcome.windowBytes);
+    this.#pump.attach(session, new Window(welcome.windowBytes));
     const { run } = this;
     const committed = run?.awaitsVerdict === true && run.committedMeanwhile(welcome);
     if (committed) this.#committed(run);

@@ -98,7 +98,14 @@ class Pmd implements Actor<PmdMessage> {
       case 'pmd.devices':
         this.#changeDevices(message.devices);
         break;
+      case 'pmd.tunables':
+        talk.tunables = message;
+        break;
     }
+  }
+
+  writable(): void {
+    this.#outbox.flush();
   }
 
   async stop(): Promise<void> {
@@ -141,7 +148,7 @@ class Pmd implements Actor<PmdMessage> {
       maps: this.#maps,
       reader: this.#reader,
       poolSlot: this.#options.shared.poolSlot,
-      chunkBytes: this.#talk.chunkBytes,
+      chunkBytes: this.#talk.tunables.chunkSizeKb * 1024,
       tell: (message) => this.#tell(message),
       changed: () => this.#talk.schedule(),
     });

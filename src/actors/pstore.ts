@@ -66,18 +66,14 @@ interface Save {
   readonly failed: ((error: TdmfError) => void)[];
 }
 
-/** @throws TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_FAILED */
+/** @throws TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_FAILED; the device stays open */
 export async function startPstore(
   context: ActorContext,
   place: PstorePlace,
 ): Promise<Actor<never>> {
   const calls = new DeviceCalls(place.device, place.opener);
-  const pstore = new Pstore(
-    context,
-    place,
-    calls,
-    await readSuperblock(calls, checksumOf(place.opener.digest)),
-  );
+  const superblock = await readSuperblock(calls, checksumOf(place.opener.digest));
+  const pstore = new Pstore(context, place, calls, superblock);
   await pstore.load();
   return pstore;
 }
@@ -128,6 +124,10 @@ class Pstore implements Actor<never> {
         return this.#list();
       case 'pstore.node':
         return { nodeId: this.#superblock.nodeId };
+      default:
+        throw new TdmfError('TDMF_INTERNAL', {
+          what: `the pstore was asked ${describe(question)}`,
+        });
     }
   }
 
@@ -233,7 +233,8 @@ class Pstore implements Actor<never> {
 
   async #write(): Promise<void> {
     // Let the other saves of this turn join: they share the flush.
-    await Promise.resolve();
+    const { clock } = this.#context;
+    await new Promise<void>((resolve) => clock.endOfTurn(resolve));
     while (this.#queue.size > 0) {
       const saves = [...this.#queue.values()];
       this.#queue = new Map();
@@ -303,6 +304,10 @@ class Pstore implements Actor<never> {
       path,
     });
   }
+}
+
+function describe(question: unknown): string {
+  return JSON.stringify(question).slice(0, 100);
 }
 
 function fail(save: Save, error: TdmfError): void {

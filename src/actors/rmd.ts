@@ -106,6 +106,8 @@ class RmdSession implements FrameSink {
   #open = true;
   #stopping = false;
   #heardAt: number;
+  /** One function for all turns: nothing is allocated per acknowledgement but the frame. */
+  readonly #turnEnds: () => void;
   #timer: TimerHandle;
   #ended: Promise<void> | undefined;
 
@@ -119,6 +121,10 @@ class RmdSession implements FrameSink {
     const nonce = sessionNonce(sessionSecret, 'primary');
     this.#splitter = new FrameSplitter(this, { sender: 'primary', nonce, crc32c });
     this.#heardAt = context.clock.now();
+    this.#turnEnds = context.guard(() => {
+      this.#ackAsked = false;
+      this.#sendAck();
+    });
     options.connection.handlers = {
       data: context.guard((chunk: Uint8Array) => {
         this.#heardAt = context.clock.now();
@@ -304,7 +310,7 @@ class RmdSession implements FrameSink {
           if (this.#welcomed) this.#say({ kind: 'stateChanged', state });
           this.#context.publish('mirror.stateChanged', { group, mirrorState: state });
         },
-        failed: (error) => this.end(error, 'bye'),
+        failed: (error) => this.end(error, this.#welcomed ? 'bye' : 'refused'),
       },
     });
     this.#inbox = new RmdInbox({
@@ -386,12 +392,7 @@ class RmdSession implements FrameSink {
   #askAck(): void {
     if (this.#ackAsked || !this.#welcomed) return;
     this.#ackAsked = true;
-    this.#context.clock.endOfTurn(
-      this.#context.guard(() => {
-        this.#ackAsked = false;
-        this.#sendAck();
-      }),
-    );
+    this.#context.clock.endOfTurn(this.#turnEnds);
   }
 
   #sendAck(): void {

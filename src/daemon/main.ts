@@ -31,15 +31,16 @@ export async function main(argv: readonly string[]): Promise<number> {
     // Listening before anything is started: a signal that comes early is not lost.
     const signal = nextSignal();
     const tdmf = await createTdmf({ home: home.directory, log });
-    const server = await serveControlApi(
-      controlApi(tdmf, { testing: process.env['TDMF_TESTING'] === '1' }),
-      home.controlSocket,
-    );
-    log.write('info', 'tdmfd is ready', { home: home.directory, ...tdmf.version() });
-    log.write('info', 'tdmfd is stopping', { signal: await signal });
-    void nextSignal().then(() => process.exit(1));
-    server.close();
-    await tdmf.close();
+    try {
+      const api = controlApi(tdmf, { testing: process.env['TDMF_TESTING'] === '1' });
+      const server = await serveControlApi(api, home.controlSocket);
+      log.write('info', 'tdmfd is ready', { home: home.directory, ...tdmf.version() });
+      log.write('info', 'tdmfd is stopping', { signal: await signal });
+      void nextSignal().then(() => process.exit(1));
+      server.close();
+    } finally {
+      await tdmf.close();
+    }
     log.write('info', 'tdmfd has stopped');
     return 0;
   } catch (error) {

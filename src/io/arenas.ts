@@ -38,7 +38,10 @@ export class Arenas {
   attach(memory: SharedArrayBuffer, arena: number): ArenaMemory {
     assert(arena >= 0 && arena < sharedMax, 'shared memories have the arena numbers below 16');
     const known = this.#known.get(arena);
-    assert(known === undefined || known.buffer === memory, `arena ${arena} is another memory`);
+    assert(
+      known === undefined || sameMemory(known.buffer, memory),
+      `arena ${arena} is known as other memory`,
+    );
     this.#holders.set(arena, (this.#holders.get(arena) ?? 0) + 1);
     return known === undefined ? this.#add(arena, aligned(memory)) : { arena, bytes: known };
   }
@@ -77,6 +80,12 @@ export class Arenas {
     this.#known.set(arena, bytes);
     return { arena, bytes };
   }
+}
+
+/** Each actor gets an object of its own for the one memory: only the address tells. */
+function sameMemory(a: ArrayBufferLike, b: SharedArrayBuffer): boolean {
+  const place = (memory: ArrayBufferLike) => native.addressModulo(new Uint8Array(memory), 2 ** 30);
+  return a.byteLength === b.byteLength && place(a) === place(b);
 }
 
 function aligned(memory: SharedArrayBuffer): Uint8Array {

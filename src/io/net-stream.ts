@@ -60,7 +60,10 @@ export class NetStream implements ByteStream {
     const views = this.#arenas.views(memory) ?? [];
     this.#sender = { views, sink, tag };
     const last = views.pop();
-    if (last === undefined) return void setImmediate(this.#sent, { errno: eInvalid });
+    if (last === undefined) {
+      setImmediate(this.#sent, { errno: eInvalid });
+      return;
+    }
     this.#socket.cork();
     for (const view of views) this.#socket.write(view);
     views.push(last);
@@ -90,10 +93,10 @@ export class NetStream implements ByteStream {
   readonly #deliver = (): void => {
     const receiver = this.#receiver;
     if (receiver === undefined || !this.#open) return;
-    if (receiver.views.length === 0) return this.#finishReceive(eInvalid);
-    if (this.#unread.length > 0) return this.#finishReceive(this.#take(receiver.views));
-    if (this.#end !== undefined) return this.#finishReceive(this.#end);
-    this.#socket.resume();
+    if (receiver.views.length === 0) this.#finishReceive(eInvalid);
+    else if (this.#unread.length > 0) this.#finishReceive(this.#take(receiver.views));
+    else if (this.#end !== undefined) this.#finishReceive(this.#end);
+    else this.#socket.resume();
   };
 
   #take(views: readonly Uint8Array[]): number {

@@ -1,5 +1,5 @@
 /**
- * The I/O of this thread. `auto` takes io_uring where the kernel allows it (Linux 6.1 or later, not
+ * The I/O of this thread. `auto` takes io_uring where the kernel allows it (Linux 6.0 or later, not
  * forbidden by the container) and the thread-pool adapter elsewhere; both keep the same ports, and
  * the contract suites run on both. Called once per host thread.
  */

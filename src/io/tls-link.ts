@@ -27,12 +27,12 @@ function attempt(
   resolve: (connection: LinkConnection) => void,
   reject: (error: TdmfError) => void,
 ): void {
-  const { host, port, key } = target;
+  const { host, port } = target;
   if (signal.aborted) {
     reject(new TdmfError('TDMF_LINK_CLOSED'));
     return;
   }
-  const socket = connect({ ...tlsParameters, ...connectOptions(target) });
+  const socket = connect(connectOptions(target));
   socket.setNoDelay(true);
   socket.setKeepAlive(true, keepAliveMs);
 
@@ -65,17 +65,17 @@ function attempt(
     const peer = `${socket.remoteAddress ?? host}:${socket.remotePort ?? port}`;
     resolve(new TlsConnection(socket, peer, sessionSecretOf(socket)));
   });
+}
 
-  function connectOptions({ tcpWindowBytes: _ }: DialTarget) {
-    return {
-      host,
-      port,
-      pskCallback: () => ({ identity: pskIdentity(key, hmacSha256), psk: key }),
-      checkServerIdentity: () =>
-        Object.assign(new Error('the peer shows a certificate'), { code: 'ERR_TDMF_CERTIFICATE' }),
-      allowPartialTrustChain: false,
-    };
-  }
+function connectOptions({ host, port, key }: DialTarget) {
+  return {
+    ...tlsParameters,
+    host,
+    port,
+    pskCallback: () => ({ identity: pskIdentity(key, hmacSha256), psk: key }),
+    checkServerIdentity: () =>
+      Object.assign(new Error('the peer shows a certificate'), { code: 'ERR_TDMF_CERTIFICATE' }),
+  };
 }
 
 /** With a pre-shared key there is no certificate, and OpenSSL counts the session as resumed. */

@@ -51,28 +51,27 @@ export class UringZero implements CompletionSink {
     this.#fua = options.fua;
     this.#extend = extend;
     this.#steps = zeroSteps(options.mayUnmap, extend);
-    this.#step = 0;
     this.#sink = sink;
     this.#tag = tag;
-    this.#attempt();
+    this.#attempt(0);
   }
 
   completed(step: number, result: number): void {
-    if (step === stepFlush) return this.#finish(result);
-    if (step === stepWrite) return this.#wrote(result);
-    if (stepRefused(result)) {
-      this.#step++;
-      return this.#attempt();
-    }
-    if (result < 0 || !this.#fua) return this.#finish(result);
-    this.#ring.operate(opFlush, 0, this.#file, 0, 0, this, stepFlush);
+    if (step === stepWrite) this.#wrote(result);
+    else if (step === stepRange && stepRefused(result)) this.#attempt(this.#step + 1);
+    else if (step === stepRange && result >= 0 && this.#fua) this.#flush();
+    else this.#finish(result);
   }
 
-  #attempt(): void {
-    const step = this.#steps[this.#step];
-    if (step === 'write') return this.#write();
-    const opcode = step === 'punch' ? opPunch : opZeroRange;
-    const flags = this.#extend && step === 'zero' ? flagExtend : 0;
+  #attempt(step: number): void {
+    this.#step = step;
+    const how = this.#steps[step];
+    if (how === 'write') {
+      this.#write();
+      return;
+    }
+    const opcode = how === 'punch' ? opPunch : opZeroRange;
+    const flags = this.#extend ? flagExtend : 0;
     this.#ring.operate(opcode, flags, this.#file, this.#offset, this.#length, this, stepRange);
   }
 
@@ -85,11 +84,15 @@ export class UringZero implements CompletionSink {
   }
 
   #wrote(result: number): void {
-    if (result < 0) return this.#finish(result);
-    if (result !== this.#chunk.totalBytes) return this.#finish(eIo);
-    this.#written += result;
-    if (this.#written < this.#length) return this.#write();
-    this.#finish(0);
+    if (result >= 0) this.#written += result;
+    if (result < 0) this.#finish(result);
+    else if (result !== this.#chunk.totalBytes) this.#finish(eIo);
+    else if (this.#written < this.#length) this.#write();
+    else this.#finish(0);
+  }
+
+  #flush(): void {
+    this.#ring.operate(opFlush, 0, this.#file, 0, 0, this, stepFlush);
   }
 
   #finish(result: number): void {

@@ -49,7 +49,7 @@ export class Uring {
   #available = 0;
 
   // One slot per operation in flight; its number is the instruction's tag.
-  readonly #sinks: CompletionSink[] = new Array<CompletionSink>(opsMax).fill(nobody);
+  readonly #sinks: CompletionSink[] = Array.from({ length: opsMax }, () => nobody);
   readonly #tags = new Float64Array(opsMax);
   readonly #files = new Uint16Array(opsMax);
   readonly #free = new Uint16Array(opsMax);
@@ -116,7 +116,10 @@ export class Uring {
     tag: number,
   ): void {
     const count = memory.count;
-    if (count > piecesMax) return this.#refuse(sink, tag, eInvalid);
+    if (count > piecesMax) {
+      this.#refuse(sink, tag, eInvalid);
+      return;
+    }
     if (count !== 1 && this.#pieceCount + count > piecesMax) this.#submit();
     const record = this.#record(opcode, flags, file, offset, sink, tag);
     if (record < 0) return;

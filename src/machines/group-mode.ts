@@ -48,6 +48,7 @@ export type GroupModeEvent =
   | { type: 'pmd.dropped' }
   | { type: 'pmd.wanted' }
   | { type: 'pmd.stopped' }
+  | { type: 'pmd.poisoned'; position: ModePosition }
   | { type: 'link.connecting' }
   | { type: 'link.connected' }
   | { type: 'link.lost' }
@@ -82,6 +83,8 @@ export type GroupTag = 'append' | 'mark' | 'unprotected' | 'refreshing' | 'coher
 
 /** Why a mode changed or an attempt was given up; the `cause` of the events. */
 export type GroupCause =
+  | 'group.started'
+  | 'entry.poisoned'
   | 'operator.launchrefresh'
   | 'operator.killrefresh'
   | 'operator.killpmd'
@@ -139,6 +142,7 @@ const machineSetup = setup({
     abortPhaseB: declared<{ again: boolean }>(),
     // events to the operator
     publishOverflow: declared<{ sequence: number }>(),
+    publishPoisoned: declared<{ position: ModePosition }>(),
     publishRefreshStarted: () => {},
     publishRefreshFinished: () => {},
     publishRefreshFailed: declared<{ code: string }>(),
@@ -295,6 +299,17 @@ export const groupModeMachine = machineSetup.createMachine({
                 { type: 'setDuties', params: { append: false, mark: true } },
               ],
             },
+            'pmd.poisoned': {
+              description: 'H48: never sent again; the map has it and all that came after.',
+              target: 'tracking',
+              actions: [
+                { type: 'publishPoisoned', params: ({ event }) => ({ position: event.position }) },
+                { type: 'setDuties', params: { append: false, mark: true } },
+                'markAllBlocks',
+                'dropEntries',
+                ...recordTracking('entry.poisoned'),
+              ],
+            },
             'drain.expired': { target: 'tracking', actions: recordTracking('stop.notDrained') },
           },
         },
@@ -305,6 +320,14 @@ export const groupModeMachine = machineSetup.createMachine({
             'operator.refreshFull': {
               target: 'refresh.preparing.saving',
               actions: beginFullRefresh('tracking'),
+            },
+            'pmd.poisoned': {
+              description: 'H48, while the rest of NORMAL was drained: it ends here.',
+              actions: [
+                { type: 'publishPoisoned', params: ({ event }) => ({ position: event.position }) },
+                'markAllBlocks',
+                'dropEntries',
+              ],
             },
           },
         },
@@ -456,6 +479,16 @@ export const groupModeMachine = machineSetup.createMachine({
                 'operator.killpmd': abandon('operator.killpmd'),
                 'link.lost': abandon('link.lost'),
                 'refresh.phaseBLost': abandon('link.lost'),
+                'pmd.poisoned': {
+                  target: '#group.mode.refresh.backoff',
+                  actions: [
+                    {
+                      type: 'publishPoisoned',
+                      params: ({ event }) => ({ position: event.position }),
+                    },
+                    ...abandonPhaseB('entry.poisoned'),
+                  ],
+                },
                 'driver.overflowed': {
                   target: '#group.mode.refresh.backoff',
                   actions: [
@@ -509,6 +542,16 @@ export const groupModeMachine = machineSetup.createMachine({
                     },
                     'operator.killpmd': abandon('operator.killpmd'),
                     'refresh.phaseBLost': abandon('link.lost'),
+                    'pmd.poisoned': {
+                      target: '#group.mode.refresh.backoff',
+                      actions: [
+                        {
+                          type: 'publishPoisoned',
+                          params: ({ event }) => ({ position: event.position }),
+                        },
+                        ...abandonPhaseB('entry.poisoned'),
+                      ],
+                    },
                     'driver.overflowed': {
                       target: '#group.mode.refresh.backoff',
                       actions: [

@@ -86,13 +86,13 @@ export const linkMachine = setup({
     sayHello: () => {},
     /** Ends the session and the dialling, whichever there is. */
     hangUp: () => {},
-    scheduleRetry: (_, _params: { delayMs: number }) => {},
+    scheduleRetry: (_args, _params: { delayMs: number }) => {},
     cancelRetry: () => {},
     /** `first` is false while an earlier trouble lasts: then nothing new is to be told. */
-    reportConnecting: (_, _params: { first: boolean }) => {},
+    reportConnecting: (_args, _params: { first: boolean }) => {},
     reportConnected: () => {},
-    reportLost: (_, _params: TroubleReport) => {},
-    reportRefused: (_, _params: TroubleReport) => {},
+    reportLost: (_args, _params: TroubleReport) => {},
+    reportRefused: (_args, _params: TroubleReport) => {},
     forget: assign({ losses: 0, retryInMs: 0, trouble: '', message: '', changed: false }),
     forgetTrouble: assign({ trouble: '', message: '', changed: false }),
     forgetLosses: assign({ losses: 0 }),

@@ -4,6 +4,7 @@
  * `{error: PlainError}` with a status that tells usage (400), refusal (409) and failure (500) apart.
  */
 
+import { rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
@@ -112,6 +113,8 @@ export function controlApi(tdmf: Tdmf, options: ControlApiOptions = {}): Hono {
 
 /** Listens on the socket; the caller has made sure (by the home's lock) that no one else does. */
 export async function serveControlApi(api: Hono, socketPath: string): Promise<Server> {
+  // What a killed tdmfd left behind.
+  await rm(socketPath, { force: true });
   const server = createAdaptorServer({ fetch: api.fetch }) as Server;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

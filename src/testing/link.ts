@@ -106,7 +106,7 @@ export class SimEndpoint {
   die(): void {
     this.alive = false;
     this.network.leave(this);
-    for (const link of [...this.network.links]) link.ownerDied(this);
+    for (const link of this.network.links.slice()) link.ownerDied(this);
   }
 
   /** The group whose key it is; the identity says it, never a message (H34). */
@@ -183,7 +183,7 @@ export class SimLink {
   constructor(network: SimNetwork, dialer: SimEndpoint, server: SimEndpoint) {
     this.network = network;
     const { world, options } = network;
-    const secret = world.random.fill(new Uint8Array(32));
+    const secret = Uint8Array.from({ length: 32 }, () => world.random.below(256));
     this.dialed = new SimConnection(this, dialer, server.name, secret);
     this.accepted = new SimConnection(this, server, dialer.name, secret.slice());
     this.forth = new SimPipe(world, options, endsOf(this, this.dialed, this.accepted));

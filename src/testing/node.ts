@@ -109,6 +109,7 @@ export class SimProcess implements DeviceOpener {
   readonly digest = simDigest;
   alive = true;
   readonly #arenas = new Map<number, Uint8Array>();
+  readonly #attached = new Map<number, number>();
   #nextArena = sharedArenasMax;
   readonly #devices = new Set<SimDevice>();
 
@@ -150,13 +151,18 @@ export class SimProcess implements DeviceOpener {
 
   attach(memory: SharedArrayBuffer, arena: number): ArenaMemory {
     assert.ok(arena < sharedArenasMax);
-    const bytes = new Uint8Array(memory);
+    // The actors of several groups attach the same memory; it is known until the last releases it.
+    const bytes = this.#arenas.get(arena) ?? new Uint8Array(memory);
+    assert.ok(bytes.buffer === memory, `arena ${arena} is another memory`);
     this.#arenas.set(arena, bytes);
+    this.#attached.set(arena, (this.#attached.get(arena) ?? 0) + 1);
     return { arena, bytes };
   }
 
   release(memory: ArenaMemory): void {
-    this.#arenas.delete(memory.arena);
+    const others = (this.#attached.get(memory.arena) ?? 1) - 1;
+    this.#attached.set(memory.arena, others);
+    if (others === 0) this.#arenas.delete(memory.arena);
   }
 
   die(): void {

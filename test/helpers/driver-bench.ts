@@ -196,15 +196,6 @@ export class DriverBench {
   }
 
   #context(): ActorContext {
-    const mailbox = <Message>(messages: Message[], listens: () => boolean): Address<Message> => ({
-      id: 'bench',
-      tell: (message) => {
-        if (!listens()) return false;
-        messages.push(message);
-        return true;
-      },
-      ask: () => Promise.reject(new Error('nobody asks here')),
-    });
     const addresses: Record<string, Address<never>> = {
       'g0/group': mailbox(this.facts, () => this.groupListens),
       'g0/pmd': mailbox(this.pmdMessages, () => true),
@@ -241,9 +232,6 @@ export class DriverBench {
     const process = this.#process;
     const arenas = this.#arenas;
     const open = process.open.bind(process);
-    const nobody = () => {
-      throw new Error('a driver does not use this port');
-    };
     return {
       devices: Object.assign(process, {
         open,
@@ -257,6 +245,22 @@ export class DriverBench {
       links: { setKeys: nobody, serve: nobody, onSession: nobody, close: nobody },
     };
   }
+}
+
+function mailbox<Message>(messages: Message[], listens: () => boolean): Address<Message> {
+  return {
+    id: 'bench',
+    tell: (message) => {
+      if (!listens()) return false;
+      messages.push(message);
+      return true;
+    },
+    ask: () => Promise.reject(new Error('nobody asks here')),
+  };
+}
+
+function nobody(): never {
+  throw new Error('a driver does not use this port');
 }
 
 /** Arena numbers as the simulated process gives them, seen by simulated streams. */

@@ -66,6 +66,7 @@ const deaf: Readonly<Record<Fact, Cell>> = {
   'pmd.dropped': 'same',
   'pmd.wanted': 'same',
   'pmd.stopped': 'same',
+  'pmd.poisoned': 'same',
   'link.connecting': 'same',
   'link.connected': 'same',
   'link.lost': 'same',
@@ -88,8 +89,14 @@ const refreshRow: Readonly<Record<GroupModeEvent['type'], Cell>> = {
 export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent['type'], Cell>>>> =
   {
     passthru: { ...resting, ...deaf },
-    normal: { ...resting, ...deaf, 'driver.overflowed': 'tracking', 'drain.expired': 'tracking' },
-    tracking: { ...resting, ...deaf },
+    normal: {
+      ...resting,
+      ...deaf,
+      'driver.overflowed': 'tracking',
+      'drain.expired': 'tracking',
+      'pmd.poisoned': 'tracking',
+    },
+    tracking: { ...resting, ...deaf, 'pmd.poisoned': 'noted' },
     'refresh.preparing.saving': {
       ...refreshRow,
       'record.saved': 'refresh.preparing.gracing',
@@ -121,6 +128,7 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
     },
     'refresh.phaseB.sending': {
       ...refreshRow,
+      'pmd.poisoned': 'refresh.backoff',
       'refresh.frozenRead': 'refresh.phaseB.marking',
       'refresh.phaseBLost': 'refresh.backoff',
       'driver.overflowed': 'refresh.backoff',
@@ -129,6 +137,7 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
     },
     'refresh.phaseB.marking': {
       ...refreshRow,
+      'pmd.poisoned': 'refresh.backoff',
       'driver.marked': 'refresh.committing.awaiting',
       'refresh.phaseBLost': 'refresh.backoff',
       'driver.overflowed': 'refresh.backoff',
@@ -137,6 +146,7 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
     },
     'refresh.committing.awaiting': {
       ...refreshRow,
+      'pmd.poisoned': 'refresh.backoff',
       'refresh.committed': 'refresh.committing.clearing',
       'refresh.phaseBLost': 'refresh.backoff',
       'driver.overflowed': 'refresh.backoff',

@@ -33,6 +33,7 @@ const samples = {
   'pmd.dropped': { type: 'pmd.dropped' },
   'pmd.wanted': { type: 'pmd.wanted' },
   'pmd.stopped': { type: 'pmd.stopped' },
+  'pmd.poisoned': { type: 'pmd.poisoned', position },
   'link.connecting': { type: 'link.connecting' },
   'link.connected': { type: 'link.connected' },
   'link.lost': { type: 'link.lost' },

@@ -3,19 +3,14 @@
  * more use for it. Two sizes, so that a group with small writes costs little; made on demand and
  * kept, bounded (I12): without a free buffer the sender waits for the link.
  */
+import { assert } from '../assert.js';
 import { frameHeaderBytes, framePayloadMax } from '../constants.js';
 
 export class FrameBuffers {
   readonly #small: Uint8Array[] = [];
   readonly #large: Uint8Array[] = [];
-  readonly #largeBytes: number;
   #smallMade = 0;
   #largeMade = 0;
-
-  /** `payloadMax` bounds the payload of the frames. */
-  constructor(payloadMax: number) {
-    this.#largeBytes = frameHeaderBytes + Math.min(payloadMax, framePayloadMax);
-  }
 
   /** Memory of at least `bytes`, or undefined: all of it is under way. */
   take(bytes: number): Uint8Array | undefined {
@@ -25,10 +20,11 @@ export class FrameBuffers {
       this.#smallMade += 1;
       return new Uint8Array(smallBytes);
     }
+    assert(bytes <= largeBytes, 'a frame keeps the limit of its payload');
     const free = this.#large.pop();
     if (free !== undefined || this.#largeMade === largeMax) return free;
     this.#largeMade += 1;
-    return new Uint8Array(this.#largeBytes);
+    return new Uint8Array(largeBytes);
   }
 
   giveBack(buffer: Uint8Array): void {
@@ -37,5 +33,7 @@ export class FrameBuffers {
 }
 
 const smallBytes = 16 * 1024;
+/** Pages that no frame reaches cost nothing. */
+const largeBytes = frameHeaderBytes + framePayloadMax;
 const smallMax = 32;
 const largeMax = 6;

@@ -1,14 +1,13 @@
 /**
  * The primary's side of the handshake as plain values: what `hello` says, and what the lineage table
- * is asked. Entries in the BAB belong to the era of the control block, which may be older than the
- * era of the group's record (after an overflow they drain, T2); before the driver has begun an era
- * the record is all there is.
+ * is asked. The group names the era whose entries are in the BAB, and the control block has their
+ * numbers; when the two name different eras there is nothing of that era in the BAB.
  */
 import type { EraWords } from '../bab/control.js';
 import type { PrimarySide } from '../lineage/facts.js';
 import type { WirePosition } from '../wire/messages.js';
 
-/** What the group's record says (messages.ts: PrimaryLineage). */
+/** What the group says (messages.ts: PrimaryLineage). */
 export interface RecordedLineage {
   readonly nodeId: string;
   readonly era: string;
@@ -38,26 +37,15 @@ export function primarySide(
 ): PrimarySide {
   const { nodeId, base, chain, history, map, dirty } = lineage;
   const common = { nodeId, loopback, base, chain, history, past: [], map, dirty, refreshId };
-  const known = bab.generation > 0 && eraIsOurs(lineage, bab.era);
-  if (!known) {
-    const before = lineage.s0 - 1;
-    const { era, s0, lease, appending } = lineage;
-    return { ...common, era, s0, lease, appending, stamped: before, released: before, sentMax: 0 };
+  const { era, appending } = lineage;
+  if (bab.generation === 0 || bab.era !== era) {
+    const { s0, lease } = lineage;
+    const before = s0 - 1;
+    // What an earlier process may have sent is at most what it stamped.
+    const numbers = { stamped: before, released: before, sentMax: before };
+    return { ...common, era, s0, lease, appending, ...numbers };
   }
-  const { era, first, stamped, released, sentMax } = bab;
-  const current = era === lineage.era;
-  return {
-    ...common,
-    era,
-    s0: first,
-    stamped,
-    released,
-    sentMax,
-    lease: current ? Math.max(lineage.lease, bab.lease) : bab.lease,
-    appending: current && lineage.appending,
-  };
-}
-
-function eraIsOurs({ era, base, chain }: RecordedLineage, babEra: string): boolean {
-  return babEra === era || babEra === base?.era || chain.includes(babEra);
+  const { first, stamped, released, sentMax } = bab;
+  const lease = Math.max(lineage.lease, bab.lease);
+  return { ...common, era, s0: first, stamped, released, sentMax, lease, appending };
 }

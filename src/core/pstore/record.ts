@@ -26,7 +26,7 @@ export interface RecordPosition {
 export interface DeviceStamp {
   readonly name: string;
   readonly sizeBytes: number;
-  /** Of a regular file; 0 for a block device, which does not say. */
+  /** Of a regular file; 0 when unknown, as for a block device: then it is not compared. */
   readonly mtimeMs: number;
 }
 

@@ -120,7 +120,10 @@ export function deviceChanges(
     if (old.sizeBytes !== sizeBytes) {
       return [`${name} had ${old.sizeBytes} bytes and has ${sizeBytes}`];
     }
-    return old.mtimeMs === mtimeMs ? [] : [`${name} was written to while the group was stopped`];
+    const known = old.mtimeMs !== 0 && mtimeMs !== 0;
+    return !known || old.mtimeMs === mtimeMs
+      ? []
+      : [`${name} was written to while the group was stopped`];
   });
 }
 

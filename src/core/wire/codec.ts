@@ -4,7 +4,7 @@
  * known fields only; whatever is wrong becomes a problem in words, never a throw. A message of our
  * own that does not fit its description is a bug and asserts. Blocks of data never come here.
  */
-import { Packr } from 'msgpackr';
+import { FLOAT32_OPTIONS, Packr } from 'msgpackr';
 import { assert } from '../assert.js';
 import { controlPayloadMax, deviceNameMax, devicesPerGroupMax } from '../constants.js';
 import type { ControlMessage, WireDevice, WirePosition } from './messages.js';
@@ -63,7 +63,7 @@ const packr = new Packr({
   moreTypes: false,
   structuredClone: false,
   bundleStrings: false,
-  useFloat32: 0,
+  useFloat32: FLOAT32_OPTIONS.NEVER,
   int64AsType: 'number',
 });
 

@@ -196,6 +196,53 @@ test('T2, I5, I15: at every instant each change is in the BAB or marked, however
   }
 });
 
+test('T2: an overflow marks the writes in flight at once, and none of them is published', async (t) => {
+  const bench = await DriverBench.start({ babBytes: 8 * 65536, shareBytes: 4 * 65536 });
+  await bench.normal();
+  const client = bench.client();
+  bench.disks[0]!.latencyMsMax = 10_000;
+  for (let count = 0; count < 3; count++) client.write(count * mapBlockBytes, filled(4096, 1));
+  await bench.world.until(() => bench.disks[0]!.inFlight === 3, 100, 'three are under way');
+  client.write(8 * mapBlockBytes, filled(16 * 65536, 2));
+  await bench.world.until(() => bench.told('driver.overflowed') === 1, 100, 'overflow');
+  t.is(bench.disks[0]!.inFlight, 4);
+  t.deepEqual(
+    [0, 1, 2, 3, 8, 23, 24].map((block) => bench.maps[0]!.persisted.has(block)),
+    [true, true, true, false, true, true, false],
+  );
+  await bench.world.until(() => bench.disks[0]!.inFlight === 0, 60_000, 'they are done');
+  t.is(bench.control.stamped, 0);
+});
+
+test('R8: a grace of before an interruption is none for the commit after it', async (t) => {
+  const bench = await DriverBench.start();
+  bench.tell({ type: 'driver.markAll', token: 1 });
+  bench.tell({ type: 'driver.era', era, sequence: 1, lease: 1000 });
+  await bench.duties(true, true, 2);
+  await bench.duties(false, true, 3);
+  bench.tell({ type: 'driver.era', era: otherEra, sequence: 1, lease: 1000 });
+  await bench.duties(true, true, 4);
+  bench.tell({ type: 'driver.commit', token: 5, graceToken: 2 });
+  t.like(await bench.fact('driver.committed', 5), { cleared: false });
+  t.is(bench.maps[0]!.persisted.count, bench.maps[0]!.blockCount);
+  bench.tell({ type: 'driver.commit', token: 6, graceToken: 4 });
+  t.like(await bench.fact('driver.committed', 6), { cleared: true });
+});
+
+test('R9: append taken back by the group turns writes in flight into marks', async (t) => {
+  const bench = await DriverBench.start();
+  await bench.normal();
+  const client = bench.client();
+  const cookie = client.write(mapBlockBytes, filled(4096, 1));
+  await bench.world.until(() => bench.disks[0]!.inFlight === 1, 100, 'it is under way');
+  bench.tell({ type: 'driver.duties', append: false, mark: false, token: 3 });
+  t.true(bench.maps[0]!.persisted.has(1));
+  t.is((await client.reply(cookie)).error, 0);
+  t.is(bench.entries().length, 0);
+  await bench.world.run(1000);
+  t.is(bench.pool.usedBytes, 0);
+});
+
 test('T2: free space does not bring append back; a new era does', async (t) => {
   const bench = await DriverBench.start({ babBytes: 8 * 65536, shareBytes: 4 * 65536 });
   await bench.normal();
@@ -339,6 +386,22 @@ test('H42c: a payload that landed in private memory is copied when there is room
   const [entry] = bench.entries();
   t.true(sameBytes(entry?.payload, filled(8192, 2)));
   t.is(bench.told('driver.overflowed'), 0);
+});
+
+test('H42c: a copy that could not become an entry after all goes back', async (t) => {
+  const bench = await DriverBench.start();
+  const client = bench.client();
+  bench.disks[0]!.latencyMsMax = 100;
+  bench.client().write(0, filled(4096, 1));
+  await bench.world.until(() => bench.disks[0]!.inFlight === 1, 1000, 'the first is under way');
+  const cookie = client.write(0, filled(8192, 2));
+  await bench.world.run(0.01);
+  bench.tell({ type: 'driver.era', era, sequence: 1, lease: 0 });
+  bench.tell({ type: 'driver.duties', append: true, mark: true, token: 1 });
+  t.is((await client.reply(cookie)).error, 0);
+  t.is(bench.told('driver.overflowed'), 1);
+  await bench.world.run(1000);
+  t.is(bench.pool.usedBytes, 0);
 });
 
 test('more writes than slots wait their turn and all are executed', async (t) => {

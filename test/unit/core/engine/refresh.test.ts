@@ -192,8 +192,8 @@ test('no block is lost whatever happens: it is in todo, frozen, taken, or acknow
       const { maps, refresh } = make([20]);
       const todo = maps[0]!;
       let boot = 'boot';
-      let mirror = new Array<number>(20).fill(-1);
-      const local = new Array<number>(20).fill(0);
+      let mirror = Array.from({ length: 20 }, () => -1);
+      const local = Array.from({ length: 20 }, () => 0);
       let taken: { first: number; values: number[] }[] = [];
       let sent: { first: number; values: number[]; number: number }[] = [];
       let version = 0;

@@ -161,6 +161,22 @@ for (const mode of ['normal', 'tracking', 'refresh'] as const) {
   });
 }
 
+test('after a crash of its actors a group is in the mode it was in, in the same era (H23)', (t) => {
+  const running = { ...normal, clean: false };
+  const again = decideStart(running, { ...facts, restarted: true });
+  t.like(again, { row: 'restarted', record: { mode: 'normal', era: era(2), clean: false } });
+  const tracking = decideStart({ ...running, mode: 'tracking' }, { ...facts, restarted: true });
+  t.is(tracking.record.mode, 'tracking');
+  const refreshing: GroupRecord = {
+    ...running,
+    mode: 'refresh',
+    refresh: { id: era(0xee), kind: 'full' },
+  };
+  const refresh = decideStart(refreshing, { ...facts, restarted: true });
+  t.like(refresh.record, { mode: 'refresh', era: facts.newEra, mapAll: true });
+  t.is(refresh.record.refresh?.id, facts.newRefreshId);
+});
+
 test('an unclean start from PASSTHRU is PASSTHRU, and nothing was lost', (t) => {
   const { row, record } = decideStart({ ...first, clean: false }, facts);
   t.is(row, 'unprotected');
@@ -170,6 +186,11 @@ test('an unclean start from PASSTHRU is PASSTHRU, and nothing was lost', (t) => 
 test('a map that was proven is broken by starting in PASSTHRU, in a new era (Rule 10c)', (t) => {
   const { record } = decideStart({ ...normal, mode: 'passthru' }, facts);
   t.like(record, { mode: 'passthru', map: 'broken', era: era(0xf0) });
+});
+
+test('a device whose time is unknown is compared by name and size only (Rule 33)', (t) => {
+  const unknown = [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 0 }];
+  t.is(decideStart(normal, { ...facts, devices: unknown }).row, 'asLeft');
 });
 
 // biome-ignore format: one row a line reads as a table
@@ -189,19 +210,3 @@ for (const [what, now, sentence] of changed) {
     t.regex(changes.join(), sentence);
   });
 }
-
-test('after a crash of its actors a group is in the mode it was in, in the same era (H23)', (t) => {
-  const running = { ...normal, clean: false };
-  const again = decideStart(running, { ...facts, restarted: true });
-  t.like(again, { row: 'restarted', record: { mode: 'normal', era: era(2), clean: false } });
-  const tracking = decideStart({ ...running, mode: 'tracking' }, { ...facts, restarted: true });
-  t.is(tracking.record.mode, 'tracking');
-  const refreshing: GroupRecord = {
-    ...running,
-    mode: 'refresh',
-    refresh: { id: era(0xee), kind: 'full' },
-  };
-  const refresh = decideStart(refreshing, { ...facts, restarted: true });
-  t.like(refresh.record, { mode: 'refresh', era: facts.newEra, mapAll: true });
-  t.is(refresh.record.refresh?.id, facts.newRefreshId);
-});

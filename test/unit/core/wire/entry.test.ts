@@ -9,15 +9,16 @@ import {
   entryDataLength,
   validateEntries,
 } from '../../../../src/core/wire/entry.js';
-import { frameKinds, type WireEntry } from '../../../../src/core/wire/messages.js';
+import { type Ack, frameKinds, type WireEntry } from '../../../../src/core/wire/messages.js';
 import { deviceSizes, sampleAck, sampleBlocks, sampleEntries } from './samples.js';
 
 const safe = fc.nat({ max: Number.MAX_SAFE_INTEGER });
 
 function judge(
   entries: readonly WireEntry[],
-  { kind = frameKinds.entries as number, extra = 0, count = entries.length } = {},
+  options: { kind?: number; extra?: number; count?: number } = {},
 ): string | undefined {
+  const { kind = frameKinds.entries, extra = 0, count = entries.length } = options;
   const data = entries.reduce((sum, entry) => sum + entryDataLength(entry), 0);
   const payloadLength = entries.length * 48 + data + extra;
   const bytes = new Uint8Array(Math.max(5 + payloadLength, 5 + entries.length * 48));
@@ -147,12 +148,13 @@ test('an ack survives the way there and back', (t) => {
   t.deepEqual(read, sampleAck);
 });
 
+function problem(change: Partial<Ack>): string {
+  const bytes = new Uint8Array(ackBytes);
+  encodeAck(bytes, 0, { ...sampleAck, ...change });
+  return decodeAck(bytes, 0, emptyAck()) ?? 'taken';
+}
+
 test('an ack that contradicts itself is refused', (t) => {
-  const problem = (change: object) => {
-    const bytes = new Uint8Array(ackBytes);
-    encodeAck(bytes, 0, { ...sampleAck, ...change });
-    return decodeAck(bytes, 0, emptyAck()) ?? 'taken';
-  };
   t.regex(problem({ applied: 2 ** 41 }), /applied/);
   t.regex(problem({ durable: 2 ** 41 }), /durable/);
   t.is(problem({ durable: sampleAck.received }), 'taken');

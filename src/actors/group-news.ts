@@ -1,0 +1,79 @@
+/**
+ * What a group has heard and what it tells: events to the operator, the mirror's last known state,
+ * why the connection is not there, how far a refresh is. Nothing is decided from it.
+ */
+import { errorTable } from '../core/errors.js';
+import type { ActorContext } from './actor.js';
+import type { GroupEventPayloads } from './group-events.js';
+import type { Problem } from './group-status.js';
+import type { MirrorState } from './messages.js';
+import { RefreshMeter } from './refresh-meter.js';
+
+export class GroupNews {
+  readonly #context: ActorContext;
+  readonly #group: number;
+  #events = 0;
+  #heardAt: number | undefined;
+  mirrorState: MirrorState = 'unknown';
+  peer: string | undefined;
+  problem: Problem | undefined;
+  pstoreProblem: Problem | undefined;
+  uncleanStart = false;
+  meter: RefreshMeter | undefined;
+
+  constructor(context: ActorContext, group: number) {
+    this.#context = context;
+    this.#group = group;
+  }
+
+  publish<Name extends keyof GroupEventPayloads>(
+    name: Name,
+    payload: GroupEventPayloads[Name],
+  ): void {
+    this.#events++;
+    const at = this.#context.clock.wallNow();
+    const stamp = { group: this.#group, at, sequence: this.#events };
+    this.#context.publish(name, { ...payload, ...stamp });
+  }
+
+  connected(peer: string, state: MirrorState): void {
+    this.peer = peer;
+    this.problem = undefined;
+    this.heardMirror(state);
+  }
+
+  /** While connected, the last word is as old as the connection's end. */
+  disconnected({ code, message }: Problem, wasConnected: boolean): void {
+    this.problem = { code, message };
+    if (wasConnected) this.#heardAt = this.#context.clock.now();
+  }
+
+  heardMirror(to: MirrorState): void {
+    const from = this.mirrorState;
+    this.mirrorState = to;
+    this.#heardAt = this.#context.clock.now();
+    if (from !== to) this.publish('mirror.stateChanged', { from, to });
+  }
+
+  get mirrorStateAgeSeconds(): number | null {
+    return this.#heardAt === undefined ? null : (this.#context.clock.now() - this.#heardAt) / 1000;
+  }
+
+  pstoreFailed(problem: Problem): void {
+    if (this.pstoreProblem === undefined) this.publish('pstore.failed', { ...problem });
+    this.pstoreProblem = problem;
+  }
+
+  startMeter(refreshId: string): void {
+    const { clock } = this.#context;
+    this.meter = new RefreshMeter(refreshId, clock.now(), clock.wallNow());
+  }
+
+  /** What the operator should know, most important first. */
+  reasons(): readonly Problem[] {
+    const known = [this.pstoreProblem, this.problem].filter((one) => one !== undefined);
+    if (!this.uncleanStart) return known;
+    const { message, remedy } = errorTable.TDMF_UNCLEAN_START;
+    return [{ code: 'TDMF_UNCLEAN_START', message: `${message}. ${remedy}` }, ...known];
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The turn in which the PMD sends: entries first, then blocks of a refresh (R5), within the credit of
+ * the secondary and as long as the link takes them; then it goes to sleep if there is nothing left.
+ * One run per turn of the host's loop, however many acks, publications and reads asked for it.
+ */
+import type { BabReader } from '../core/bab/reader.js';
+import type { Window } from '../core/engine/window.js';
+import type { TimerHandle } from '../ports/clock.js';
+import type { ActorContext } from './actor.js';
+import type { EntrySender } from './entry-sender.js';
+import type { ChunkTunables } from './pmd-options.js';
+import type { PmdRefresh } from './pmd-refresh.js';
+import type { PmdSession } from './pmd-session.js';
+
+export interface PumpSources {
+  readonly entries: EntrySender;
+  readonly run: PmdRefresh | undefined;
+  readonly tunables: ChunkTunables;
+}
+
+export class PmdPump {
+  /** The credit of the session that was admitted. */
+  window: Window | undefined;
+  readonly #context: ActorContext;
+  readonly #reader: BabReader;
+  readonly #sources: PumpSources;
+  #session: PmdSession | undefined;
+  #flushWanted = 0;
+  #scheduled = false;
+  #delay: TimerHandle | undefined;
+  readonly #again = (): void => this.schedule();
+  readonly #turn: () => void;
+
+  constructor(context: ActorContext, reader: BabReader, sources: PumpSources) {
+    this.#context = context;
+    this.#reader = reader;
+    this.#sources = sources;
+    this.#turn = context.guard(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  attach(session: PmdSession, window: Window): void {
+    this.#session = session;
+    this.window = window;
+  }
+
+  detach(): void {
+    this.#session = undefined;
+    this.window = undefined;
+    this.#flushWanted = 0;
+    this.#delay?.cancel();
+    this.#delay = undefined;
+  }
+
+  /** Sends what can be sent at the end of this turn. */
+  schedule(): void {
+    if (this.#scheduled || this.#session === undefined) return;
+    this.#scheduled = true;
+    this.#context.clock.endOfTurn(this.#turn);
+  }
+
+  /** The secondary shall flush through everything published by now (tdmfsync). */
+  wantFlush(): void {
+    this.#flushWanted = this.#reader.control.stamped;
+    this.schedule();
+  }
+
+  #pump(): void {
+    const session = this.#session;
+    const { window } = this;
+    if (session === undefined || window === undefined) return;
+    this.#reader.awake();
+    while (session.writable && this.#delay === undefined && this.#sendFrame(session, window)) {
+      this.#pause();
+    }
+    this.#sources.run?.advance(window);
+    this.#flush(session);
+    this.#sleep();
+  }
+
+  #sendFrame(session: PmdSession, window: Window): boolean {
+    const { entries, run, tunables } = this.#sources;
+    return (
+      entries.send(session, window, tunables.chunkSizeKb * 1024, this.#again) ||
+      run?.send(window, this.#again) === true
+    );
+  }
+
+  /** CHUNKDELAY: a pause after every chunk. */
+  #pause(): void {
+    const { chunkDelayMs } = this.#sources.tunables;
+    if (chunkDelayMs <= 0) return;
+    const over = this.#context.guard(() => {
+      this.#delay = undefined;
+      this.schedule();
+    });
+    this.#delay = this.#context.clock.after(chunkDelayMs, over);
+  }
+
+  /** The wish goes out behind the entries it is about (Rule 39). */
+  #flush(session: PmdSession): void {
+    const { drain } = this.#sources.entries;
+    if (this.#flushWanted === 0 || drain.era === undefined) return;
+    if (drain.sent < this.#flushWanted) return;
+    session.control({ kind: 'flushWanted', sequence: this.#flushWanted });
+    this.#flushWanted = 0;
+  }
+
+  #sleep(): void {
+    const { drain, published } = this.#sources.entries;
+    if (drain.era === undefined || drain.indexOf(drain.sent + 1) !== published) return;
+    if (!this.#reader.sleep(published)) this.schedule();
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * One group actor in the simulated world, between a driver, a PMD and a pstore that a test plays:
+ * they answer as the real ones do unless told not to, and write down in one list, in the order in
+ * which it happened, what they were told (`log`).
+ */
+import { startGroup } from '../../src/actors/group.js';
+import type { GroupStatus } from '../../src/actors/group-status.js';
+import type { DriverMessage, GroupMessage, PmdMessage } from '../../src/actors/messages.js';
+import { GroupControlView } from '../../src/core/bab/control.js';
+import { TdmfError } from '../../src/core/errors.js';
+import type { GroupRecord } from '../../src/core/pstore/record.js';
+import type { Ports } from '../../src/ports/ports.js';
+import { SimActors } from '../../src/testing/actors.js';
+import { SimWorld } from '../../src/testing/world.js';
+
+const limitMs = 10_000;
+
+export interface GroupWorldOptions {
+  readonly record?: GroupRecord;
+  readonly restarted?: boolean;
+  readonly control?: SharedArrayBuffer;
+}
+
+type Message = DriverMessage | PmdMessage;
+
+export class GroupWorld {
+  readonly world = new SimWorld(1);
+  readonly control: GroupControlView;
+  readonly #memory: SharedArrayBuffer;
+  readonly actors: SimActors;
+  /** What neighbours were told and the pstore made durable, oldest first. */
+  readonly log: string[] = [];
+  readonly messages: Message[] = [];
+  readonly events: { readonly type: string; readonly [field: string]: unknown }[] = [];
+  readonly failures: unknown[] = [];
+  /** What the pstore holds. */
+  record: GroupRecord | undefined;
+  /** Message types that get no answer. */
+  readonly silent = new Set<string>();
+  /** Saves fail while set. */
+  pstoreBroken = false;
+  /** The driver reports that append was interrupted (R8). */
+  commitKept = false;
+  /** The sequence of the mark (R6). */
+  mark = 5;
+
+  constructor({ record, control }: GroupWorldOptions = {}) {
+    this.#memory = control ?? GroupControlView.create(1);
+    this.control = new GroupControlView(this.#memory);
+    this.record = record;
+    this.actors = new SimActors({
+      name: 'a',
+      world: this.world,
+      ports: {} as Ports,
+      onEvent: (type, payload) => {
+        this.events.push({ ...payload, type });
+        const { to } = payload as { to?: unknown };
+        this.log.push(typeof to === 'string' ? `event ${type} ${to}` : `event ${type}`);
+      },
+      onFailed: (_, error) => this.failures.push(error),
+    });
+  }
+
+  static async start(options: GroupWorldOptions = {}): Promise<GroupWorld> {
+    const group = new GroupWorld(options);
+    await group.#start(options.restarted ?? false);
+    return group;
+  }
+
+  async #start(restarted: boolean): Promise<void> {
+    const { actors } = this;
+    const stop = () => Promise.resolve();
+    const spawn = (id: string, actor: object) =>
+      actors.start(id, () => Promise.resolve({ receive: () => {}, stop, ...actor }), {});
+    await this.until(spawn('pstore', { ask: (question: unknown) => this.#pstore(question) }));
+    await this.until(
+      spawn('g0/driver', {
+        receive: (message: DriverMessage) => this.#driver(message),
+        ask: () => Promise.resolve(0),
+      }),
+    );
+    await this.until(spawn('g0/pmd', { receive: (message: PmdMessage) => this.#pmd(message) }));
+    await this.until(
+      actors.start('g0/group', startGroup, {
+        group: 0,
+        control: this.#memory,
+        restarted,
+        devices: [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 0 }],
+        tunables: { CHUNKSIZE: 256 },
+      }),
+    );
+    await this.quiet();
+  }
+
+  until<T>(promise: Promise<T>): Promise<T> {
+    return this.world.settled(promise, limitMs);
+  }
+
+  /** Lets what is under way end; shorter than every time limit. */
+  quiet(): Promise<void> {
+    return this.world.run(20);
+  }
+
+  ask<Answer>(question: unknown): Promise<Answer> {
+    return this.until(this.actors.address('g0/group').ask<Answer>(question));
+  }
+
+  async operator(verb: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+    const answer = await this.ask({ kind: 'operator', verb, args });
+    await this.quiet();
+    return answer;
+  }
+
+  status(): Promise<GroupStatus> {
+    return this.ask({ kind: 'status' });
+  }
+
+  /** A fact of the driver or the PMD. */
+  async fact(message: GroupMessage): Promise<void> {
+    this.actors.address<GroupMessage>('g0/group').tell(message);
+    await this.quiet();
+  }
+
+  last<Type extends Message['type']>(type: Type): Extract<Message, { type: Type }> {
+    const found = this.messages.findLast((message) => message.type === type);
+    if (found === undefined) throw new Error(`no ${type} was sent`);
+    return found as Extract<Message, { type: Type }>;
+  }
+
+  /** From here on `log` is what follows. */
+  forget(): void {
+    this.log.length = 0;
+    this.events.length = 0;
+  }
+
+  get refreshId(): string {
+    return this.last('pmd.refresh').refreshId;
+  }
+
+  /** PASSTHRU to phase a. */
+  async toPhaseA(): Promise<void> {
+    await this.operator('launchrefresh', { kind: 'full' });
+  }
+
+  /** The PMD says that the rest fits: everything up to NORMAL, unless something is silent. */
+  async converge(): Promise<void> {
+    await this.fact({ type: 'refresh.converged', refreshId: this.refreshId });
+  }
+
+  async toNormal(): Promise<void> {
+    await this.toPhaseA();
+    await this.converge();
+  }
+
+  #tell(message: GroupMessage): void {
+    this.actors.address<GroupMessage>('g0/group').tell(message);
+  }
+
+  #pstore(question: unknown): Promise<unknown> {
+    const asked = question as { kind: string; record?: GroupRecord };
+    if (asked.kind === 'pstore.node') return Promise.resolve({ nodeId: 'ab'.repeat(16) });
+    if (asked.kind === 'pstore.load') return Promise.resolve(this.record);
+    const { record } = asked;
+    if (record === undefined) return Promise.reject(new Error(asked.kind));
+    return new Promise((resolve, reject) => {
+      this.world.soon(1, 'flush', () => {
+        if (this.pstoreBroken) {
+          this.log.push('save failed');
+          reject(new TdmfError('TDMF_PSTORE_FAILED', { path: 'pstore', errno: 5 }));
+          return;
+        }
+        this.record = record;
+        this.log.push(`save ${record.mode}${record.clean ? ' clean' : ''}`);
+        resolve(undefined);
+      });
+    });
+  }
+
+  #driver(message: DriverMessage): void {
+    this.messages.push(message);
+    const duties = message.type === 'driver.duties' ? ` ${dutiesOf(message)}` : '';
+    this.log.push(`${message.type}${duties}`);
+    if (this.silent.has(message.type)) return;
+    switch (message.type) {
+      case 'driver.duties':
+        this.#tell({ type: 'driver.graced', token: message.token, sequence: 0 });
+        break;
+      case 'driver.era':
+        this.control.beginEra(message.era, message.sequence, message.lease);
+        break;
+      case 'driver.markAll':
+        this.#tell({ type: 'driver.markedAll', token: message.token });
+        break;
+      case 'driver.mark':
+        this.control.stamped = this.mark;
+        this.#tell({ type: 'driver.marked', token: message.token, sequence: this.mark });
+        break;
+      case 'driver.commit':
+        this.#tell({ type: 'driver.committed', token: message.token, cleared: !this.commitKept });
+        break;
+      default:
+        break;
+    }
+  }
+
+  #pmd(message: PmdMessage): void {
+    this.messages.push(message);
+    if (message.type !== 'pmd.lineage') this.log.push(message.type);
+    if (this.silent.has(message.type)) return;
+    switch (message.type) {
+      case 'pmd.launch':
+        this.#tell({ type: 'link.connecting' });
+        this.#tell({ type: 'link.connected', peer: 'b:575', mirrorState: 'unknown' });
+        break;
+      case 'pmd.kill':
+        this.#tell({ type: 'pmd.stopped' });
+        break;
+      case 'pmd.drop':
+        this.#tell({ type: 'pmd.dropped', token: message.token });
+        break;
+      case 'pmd.phaseB':
+        this.#tell({ type: 'refresh.frozenRead', refreshId: message.refreshId });
+        break;
+      case 'pmd.mark': {
+        const { era } = this.last('pmd.phaseB');
+        const position = { era, sequence: message.mark };
+        this.#tell({ type: 'refresh.committed', refreshId: message.refreshId, position });
+        break;
+      }
+      default:
+        break;
+    }
+  }
+}
+
+function dutiesOf({ append, mark }: { readonly append: boolean; readonly mark: boolean }): string {
+  return [append ? 'append' : '', mark ? 'mark' : ''].filter((name) => name !== '').join('+');
+}
