@@ -201,16 +201,6 @@ class Group implements Actor<GroupMessage> {
       case 'pmd.dropped':
         this.#answered('dropped', message.token, { type: 'pmd.dropped' });
         break;
-      case 'pmd.poisoned': {
-        // Like an overflow: from here on the map has it all, and nothing of this era is appended.
-        const { era, sequence } = message;
-        const what = 'the secondary refused an entry twice: changes are tracked';
-        this.#context.log.write('error', what, { era, sequence });
-        this.#send({ type: 'driver.overflowed', sequence });
-        break;
-      }
-      case 'pmd.devicesClosed':
-        return;
       case 'driver.leaseLow':
         this.#extendLease(message.sequence);
         break;

@@ -8,7 +8,7 @@ import { parseConfig } from './parse.js';
 
 const deviceName = z
   .string()
-  .regex(/^[A-Za-z0-9_.-]{1,32}$/, 'a device name is 1 to 32 letters, digits, _ . -');
+  .regex(/^[A-Za-z0-9_.-]{1,31}$/, 'a device name is 1 to 31 letters, digits, _ . -');
 
 export const groupConfigSchema = z.strictObject({
   group: z

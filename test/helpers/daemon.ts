@@ -38,7 +38,7 @@ export function execute(
         resolve({
           code,
           stdout,
-          stderr: stderr || (error !== null && code === 1 ? String(error) : ''),
+          stderr: stderr || (error?.message ?? ''),
         });
       },
     );

@@ -23,7 +23,7 @@ export async function events(
   if (options.follow) query.set('follow', '1');
   if (options.since !== undefined) query.set('since', options.since);
   if (options.group.length > 0) query.set('groups', parseGroupList(options.group).join(','));
-  await client(home).lines(`/v1/events?${query}`, (value) => {
+  await client(home).lines(`/v1/events?${query.toString()}`, (value) => {
     const line = options.json ? JSON.stringify(value) : textOf(value as EventLine);
     return process.stdout.write(`${line}\n`) || true;
   });
