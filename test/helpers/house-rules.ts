@@ -121,7 +121,11 @@ const banned: readonly (readonly [RegExp, string, RegExp?])[] = [
   [/@ts-ignore|@ts-expect-error|eslint-disable|oxlint-disable/, 'mend the code instead'],
   [/\bDate\.now\b/, 'use the clock port', /^src\/(?:io|demo)\//],
   [/Math\.random/, 'use the random port'],
-  [/\bsetTimeout\(/, 'use the clock port', /^src\/(?:io|runtime|demo|daemon|server)\/|machine-clock/],
+  [
+    /\bsetTimeout\(/,
+    'use the clock port',
+    /^src\/(?:io|runtime|demo|daemon|server)\/|machine-clock/,
+  ],
   [/\bsetImmediate\(/, 'use the clock port', /^src\/(?:io|runtime)\/|^src\/testing\/world\.ts$/],
 ];
 
