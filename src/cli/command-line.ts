@@ -12,7 +12,9 @@ const misprints: Readonly<Record<string, string>> = {
 
 /** The verb of a command name like `tdmfkillpmd` or `tdmkillpmd`; undefined for tdmfctl itself. */
 export function verbOfName(name: string): string | undefined {
-  const verb = /^tdmf?(?!ctl$|d$)([a-z]+)$/.exec(name.replace(/\.(?:js|exe)$/, ''))?.[1];
+  const verb = /^(?:tdmf(?!ctl$|d$)|tdm(?!f))([a-z]+)$/.exec(
+    name.replace(/\.(?:js|exe)$/, ''),
+  )?.[1];
   return verb === undefined ? undefined : (misprints[verb] ?? verb);
 }
 

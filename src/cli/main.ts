@@ -23,7 +23,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .helpCommand('help [verb]', 'what a verb does')
     .enablePositionalOptions()
     .exitOverride()
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .addHelpText('after', helpEnd);
   describeVerbs(program, (code) => {

@@ -87,10 +87,12 @@ export const errorTable = {
   TDMF_GROUP_BUSY: row('refusal', true, 'the group still has {count} NBD connections', 'Close the clients, or stop with --force.'),
   TDMF_GROUP_EXISTS: row('refusal', false, '{file} exists already', 'Remove the file first, or use another number.'),
   TDMF_CONFIG_INVALID: row('usage', false, '{file}: {problem}', 'Correct the file and run tdmfctl config check.'),
+  TDMF_CONFIG_OPEN: row('operating', false, '{file} holds a secret and others may read it (mode {mode})', 'Run chmod 600 on it; if others could read it, make a new group.'),
   TDMF_CONFIG_MISSING: row('usage', false, '{file} does not exist', 'Run tdmfctl config add-group.'),
   TDMF_USAGE: row('usage', false, '{problem}', 'See tdmfctl help.'),
   // pstore
   TDMF_PSTORE_MISSING: row('operating', false, 'the pstore {path} does not exist', 'Correct pstore in tdmf.cfg, or run tdmfctl init to make a new one; then every group needs a full refresh.'),
+  TDMF_PSTORE_PLACE: row('operating', false, 'no pstore can be made at {path}: its directory does not exist', 'Make the directory, or name another path with tdmfctl init -p.'),
   TDMF_PSTORE_DAMAGED: row('operating', false, 'the pstore {path} is damaged: {what}', 'Move it away (keep it for analysis) and run tdmfctl init; then every group needs a full refresh.'),
   TDMF_PSTORE_FOREIGN: row('operating', false, '{path} holds something that is no pstore; nothing was written to it', 'Name another path with tdmfctl init -p, or clear this one first (wipefs -a, blkdiscard -z, or dd from /dev/zero).'),
   TDMF_PSTORE_FAILED: row('operating', true, 'the pstore {path} cannot be written ({errno})', 'Check the disk; the group goes on tracking.'),

@@ -167,8 +167,7 @@ async function openBlockServer(
   return {
     ioKind: io.kind,
     info,
-    primaryGroups: (which) =>
-      which === 'wanted' ? primary.wanted() : listGroups(home, 'p.cfg'),
+    primaryGroups: (which) => (which === 'wanted' ? primary.wanted() : listGroups(home, 'p.cfg')),
     verb: async (verb, group, args) => {
       const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
       if (run === undefined)

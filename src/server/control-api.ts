@@ -103,11 +103,7 @@ export function controlApi(tdmf: Tdmf, options: ControlApiOptions = {}): Hono {
     const follow = context.req.query('follow') !== undefined;
     context.header('content-type', 'application/x-ndjson');
     return stream(context, async (output) => {
-      const events = tdmf.events(
-        since,
-        follow,
-        context.req.raw.signal,
-      );
+      const events = tdmf.events(since, follow, context.req.raw.signal);
       output.onAbort(() => void events.return(undefined));
       for await (const event of events) {
         if (groups && event.group !== undefined && !groups.includes(event.group)) continue;
@@ -125,8 +121,14 @@ export function controlApi(tdmf: Tdmf, options: ControlApiOptions = {}): Hono {
 }
 
 /** Stacks are for the log; a client gets code, message, details and causes. */
-function withoutStacks({ stack: _, cause, ...error }: PlainError): PlainError {
-  return { ...error, ...(cause !== undefined && { cause: withoutStacks(cause) }) };
+function withoutStacks({ name, message, code, details, cause }: PlainError): PlainError {
+  return {
+    name,
+    message,
+    ...(code !== undefined && { code }),
+    ...(details !== undefined && { details }),
+    ...(cause !== undefined && { cause: withoutStacks(cause) }),
+  };
 }
 
 function answer(outcome: GroupOutcome): GroupOutcome {

@@ -101,7 +101,10 @@ export class SecondaryGroups {
         ),
       ),
     );
-    return [...known, ...[...this.#invalid].map(([group, why]) => secondaryNotReadable(group, why))];
+    return [
+      ...known,
+      ...[...this.#invalid].map(([group, why]) => secondaryNotReadable(group, why)),
+    ];
   }
 
   /**

@@ -5,21 +5,17 @@ import type { GroupOptions } from './group-options.js';
 
 type SetExitCode = (code: number) => void;
 
-const collect = (value: string, previous: string[]) => [...previous, value];
+const collect = (value: string, previous: string[] = []) => [...previous, value];
 
-/** An option that may be repeated; help does not show the empty list it begins with. */
-const repeated = (flags: string, description: string) => {
-  const option = new Option(flags, description).argParser<string[]>(collect).default([]);
-  option.defaultValueDescription = '';
-  return option;
-};
+const repeated = (flags: string, description: string) =>
+  new Option(flags, description).argParser<string[]>(collect);
 const groupOption = (description: string) => repeated('-g, --group <list>', description);
 
 export function describeVerbs(program: Command, setExitCode: SetExitCode): void {
   const home = () => program.opts<{ home: string }>().home;
 
-  const verb = (name: string, description: string) => {
-    const command = program.command(name).description(description);
+  const verb = (name: string, description: string, parent = program) => {
+    const command = parent.command(name).description(description);
     // Accepted behind the verb as well, where people type it.
     command.option('--home <dir>', 'the TDMF home');
     command.hook('preAction', (_, action) => {
@@ -44,9 +40,8 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
     });
 
   const config = verb('config', 'edit and show the groups (manual: Configuration Tool)');
-  config
-    .command('add-group <group>')
-    .description('write p###.cfg, and s###.cfg on a loopback configuration')
+  const configVerb = (name: string, description: string) => verb(name, description, config);
+  configVerb('add-group <group>', 'write p###.cfg, and s###.cfg on a loopback configuration')
     .requiredOption('--primary <host>', 'the primary host')
     .requiredOption('--secondary <host:port>', 'the secondary host and its link port')
     .requiredOption('--journal <dir>', 'the journal directory on the secondary')
@@ -58,25 +53,18 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
       const { addGroup } = await import('./config.js');
       setExitCode(await addGroup(home(), group, options));
     });
-  config
-    .command('show')
-    .description('print the groups of this host')
+  configVerb('show', 'print the groups of this host')
     .addOption(groupOption('a group, list or range'))
     .option('--json', 'print JSON')
     .action(async (options) => {
       const { show } = await import('./config.js');
       setExitCode(await show(home(), options));
     });
-  config
-    .command('check')
-    .description('check every configuration file')
-    .action(async () => {
-      const { check } = await import('./config.js');
-      setExitCode(await check(home()));
-    });
-  config
-    .command('export-secondary')
-    .description('print s###.cfg for the secondary')
+  configVerb('check', 'check every configuration file').action(async () => {
+    const { check } = await import('./config.js');
+    setExitCode(await check(home()));
+  });
+  configVerb('export-secondary', 'print s###.cfg for the secondary')
     .addOption(groupOption('the group'))
     .action(async (options) => {
       const { exportSecondary } = await import('./config.js');
@@ -94,13 +82,11 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
   groupVerb('stop', 'stop groups cleanly (manual: tdmfstop)')
     .option('-s, --restart', 'start -b, or the next tdmfd, starts them again')
     .option('--force', 'even when clients are connected to a device')
-    .action(
-      async (groups: string[], options: GroupOptions & { restart?: true; force?: true }) => {
-        const { groupVerb: execute } = await import('./group-verb.js');
-        const { restart = false, force = false } = options;
-        setExitCode(await execute(home(), 'stop', groups, options, { restart, force }));
-      },
-    );
+    .action(async (groups: string[], options: GroupOptions & { restart?: true; force?: true }) => {
+      const { groupVerb: execute } = await import('./group-verb.js');
+      const { restart = false, force = false } = options;
+      setExitCode(await execute(home(), 'stop', groups, options, { restart, force }));
+    });
   const simple: readonly (readonly [string, string])[] = [
     ['launchpmd', 'connect groups to their secondary (manual: tdmflaunchpmd)'],
     ['killpmd', 'disconnect groups (manual: tdmfkillpmd)'],
@@ -177,9 +163,7 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
       });
   }
   for (const name of ['add-device', 'remove-device', 'set-mirror', 'remove-group']) {
-    config
-      .command(name)
-      .description('not in this version: edit the file, then config check')
+    configVerb(name, 'not in this version: edit the file, then config check')
       .argument('[words...]')
       .allowUnknownOption()
       .action(() => {
