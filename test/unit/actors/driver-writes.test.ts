@@ -21,6 +21,30 @@ test('a write in NORMAL is on the disk, in the BAB and answered', async (t) => {
   t.like(bench.control.snapshot().devices[0], { writes: 1, sectorsWritten: 8, babEntries: 1 });
 });
 
+test('T1, I5: a client that is here before the group has spoken waits; its writes are not lost to the mirror', async (t) => {
+  const bench = await DriverBench.start({ groupSilent: true });
+  const client = bench.client();
+  const early = client.write(4096, filled(512, 7));
+  await bench.world.run(50);
+  t.false(client.answered(early));
+  await bench.normal();
+  t.is((await client.reply(early)).error, 0);
+  t.deepEqual(
+    bench.entries().map(({ sequence, offset }) => [sequence, offset]),
+    [[1, 4096]],
+  );
+  // Also the successor of a driver that died before the group spoke knows nothing.
+  const silent = await DriverBench.start({ groupSilent: true });
+  await silent.crash();
+  await silent.restart();
+  const other = silent.client();
+  const write = other.write(0, filled(512, 8));
+  await silent.world.run(50);
+  t.false(other.answered(write));
+  await silent.world.settled(silent.driver!.stop());
+  t.is(silent.disks[0]!.holders, 0);
+});
+
 test('H1, I9: overlapping writes reach the disk and the BAB in one order, whatever completes first', async (t) => {
   for (let seed = 1; seed <= 30; seed++) {
     const bench = await DriverBench.start({ seed });
