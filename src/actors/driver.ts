@@ -135,6 +135,7 @@ class Driver implements Actor<DriverMessage> {
       names: this.#names,
       devices,
       facts: this.#facts,
+      flushFailed: () => this.#flushFailed(),
       fail: (error: unknown) => this.#fail(error),
     };
     this.#reads = new DriverReads({ ...shortcuts, control: this.#writer.control });
@@ -242,7 +243,7 @@ class Driver implements Actor<DriverMessage> {
       await sessions;
     } else {
       await this.#closeSessions();
-      // A failed flush was reported; the group's record says what a start may rely on.
+      // A failed flush has ended the era in the control block, which the group looks at (H21).
       await this.#flushDevices().catch(() => undefined);
       await this.#closeDevices();
       this.#writer.reclaim(true);
@@ -352,12 +353,21 @@ class Driver implements Actor<DriverMessage> {
         if (result < 0) {
           errorCode = 'TDMF_DEVICE_FAILED';
           this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
+          this.#flushFailed();
         }
         left--;
         if (left === 0) this.#facts.fact({ type: 'driver.flushed', token, errorCode });
       };
       device.flush({ completed: (_, result) => this.#run(() => flushed(result)) }, 0);
     });
+  }
+
+  #flushFailed(): void {
+    const before = this.#tracker.overflows;
+    this.#tracker.flushFailed();
+    if (this.#tracker.overflows === before) return;
+    const sequence = this.#writer.control.stamped;
+    this.#facts.factOnce({ type: 'driver.overflowed', sequence });
   }
 
   /** Once per turn of the loop: what many completions have in common. */
@@ -413,7 +423,6 @@ class Driver implements Actor<DriverMessage> {
     for (const device of this.#devices) device.release();
   }
 
-  /** Nobody is told about an error here but the log: the next start is unclean for other reasons. */
   async #flushDevices(): Promise<void> {
     await Promise.all(
       this.#devices.map(
@@ -422,6 +431,7 @@ class Driver implements Actor<DriverMessage> {
             const completed = (_: number, result: number) => {
               if (result >= 0) return resolve();
               this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
+              this.#run(() => this.#flushFailed());
               const details = { path: device.path, operation: 'flush', errno: -result };
               reject(new TdmfError('TDMF_DEVICE_FAILED', details));
             };

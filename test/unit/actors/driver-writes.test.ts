@@ -527,3 +527,40 @@ test('flush is answered when the device is flushed, and FUA writes are durable',
   bench.tell({ type: 'driver.flush', token: 4 });
   t.like(await bench.fact('driver.flushed', 4), { errorCode: undefined });
 });
+
+for (const how of ['a flush of the client', 'a forced write', 'a flush of the group'] as const) {
+  test(`H21: ${how} that fails ends the era and marks everything`, async (t) => {
+    const bench = await DriverBench.start();
+    await bench.normal();
+    const client = bench.client();
+    await client.reply(client.write(0, filled(512, 1)));
+    const forced = how === 'a forced write';
+    bench.disks[0]!.fault = (operation) =>
+      operation === (forced ? 'write' : 'flush') ? EIO : 0;
+    if (how === 'a flush of the group') {
+      bench.tell({ type: 'driver.flush', token: 4 });
+      t.like(await bench.fact('driver.flushed', 4), { errorCode: 'TDMF_DEVICE_FAILED' });
+    } else {
+      const cookie = forced ? client.write(8192, filled(512, 2), true) : client.flush();
+      t.is((await client.reply(cookie)).error, EIO);
+    }
+    t.is(bench.told('driver.overflowed'), 1);
+    t.is(bench.maps[0]!.persisted.count, bench.maps[0]!.blockCount);
+    t.is(bench.maps[0]!.todo.count, bench.maps[0]!.blockCount);
+    // What was stamped before is drained and ends the era in order (T2); nothing joins it.
+    t.is(bench.entries().length, 1);
+    bench.disks[0]!.fault = undefined;
+    await client.reply(client.write(16384, filled(512, 3)));
+    t.is(bench.entries().length, 1);
+  });
+}
+
+test('H21: the last flush of a stop that fails leaves its word in the control block', async (t) => {
+  const bench = await DriverBench.start();
+  await bench.normal();
+  const client = bench.client();
+  await client.reply(client.write(0, filled(512, 1)));
+  bench.disks[0]!.fault = (operation) => (operation === 'flush' ? EIO : 0);
+  await bench.world.settled(bench.driver!.stop());
+  t.true(bench.control.latched);
+});
