@@ -179,6 +179,7 @@ class Driver implements Actor<DriverMessage> {
       case 'driver.era':
         this.#tracker.beginEra(message.era, message.sequence, message.lease);
         this.#leaseFrom = message.sequence - 1;
+        this.#lowLease = 0;
         break;
       case 'driver.lease':
         if (message.lease > this.#writer.control.lease)

@@ -315,6 +315,19 @@ test('Rule 8c: the group is told at half of the lease, and a longer lease goes o
   t.is(bench.told('driver.overflowed'), 0);
 });
 
+test('Rule 8c: in a new era with a lease of the same length the group is told again', async (t) => {
+  const bench = await DriverBench.start();
+  await bench.normal(10);
+  const client = bench.client();
+  for (let count = 0; count < 6; count++) await client.reply(client.write(0, filled(512, 1)));
+  t.is(bench.told('driver.leaseLow'), 1);
+  await bench.duties(false, true, 2);
+  bench.tell({ type: 'driver.era', era: otherEra, sequence: 1, lease: 10 });
+  await bench.duties(true, true, 3);
+  for (let count = 0; count < 6; count++) await client.reply(client.write(0, filled(512, 1)));
+  t.is(bench.told('driver.leaseLow'), 2);
+});
+
 test('H20: a failed write is read back, and what the disk holds is published', async (t) => {
   const bench = await DriverBench.start();
   await bench.normal();
