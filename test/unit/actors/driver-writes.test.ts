@@ -548,8 +548,7 @@ for (const how of ['a flush of the client', 'a forced write', 'a flush of the gr
     const client = bench.client();
     await client.reply(client.write(0, filled(512, 1)));
     const forced = how === 'a forced write';
-    bench.disks[0]!.fault = (operation) =>
-      operation === (forced ? 'write' : 'flush') ? EIO : 0;
+    bench.disks[0]!.fault = (operation) => (operation === (forced ? 'write' : 'flush') ? EIO : 0);
     if (how === 'a flush of the group') {
       bench.tell({ type: 'driver.flush', token: 4 });
       t.like(await bench.fact('driver.flushed', 4), { errorCode: 'TDMF_DEVICE_FAILED' });

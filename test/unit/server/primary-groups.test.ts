@@ -112,35 +112,40 @@ class Bench {
   }
 }
 
-test.serial('H22, Rule 42a: a group that is stopped while it is restarted does not come back', async (t) => {
-  const bench = await Bench.start(t);
-  await bench.configure(0, 'data');
-  await bench.groups.start(0);
-  bench.spawned.length = 0;
-  let stop: Promise<void> | undefined;
-  bench.before.set('g0/driver', async () => {
-    stop = bench.groups.stop(0, true);
-    await new Promise((resolve) => setImmediate(resolve));
-  });
-  await bench.groups.setFailed('g0', restart, new Error('crash'));
-  await stop;
-  t.deepEqual(bench.stopped, ['g0']);
-  t.deepEqual(bench.spawned, ['g0/driver', 'g0/pmd', 'g0/group'], 'all of it before the stop');
+test.serial(
+  'H22, Rule 42a: a group that is stopped while it is restarted does not come back',
+  async (t) => {
+    const bench = await Bench.start(t);
+    await bench.configure(0, 'data');
+    await bench.groups.start(0);
+    bench.spawned.length = 0;
+    let stop: Promise<void> | undefined;
+    bench.before.set('g0/driver', async () => {
+      stop = bench.groups.stop(0, true);
+      await new Promise((resolve) => setImmediate(resolve));
+    });
+    await bench.groups.setFailed('g0', restart, new Error('crash'));
+    await stop;
+    t.deepEqual(bench.stopped, ['g0']);
+    t.deepEqual(bench.spawned, ['g0/driver', 'g0/pmd', 'g0/group'], 'all of it before the stop');
 
-  bench.before.clear();
-  await bench.groups.start(0);
-  bench.spawned.length = 0;
-  const stopping = bench.groups.stop(0, true);
-  const again = bench.groups.start(0);
-  await bench.groups.setFailed('g0', restart, new Error('crash of the one before'));
-  await Promise.all([stopping, again]);
-  t.deepEqual(bench.spawned, ['g0/driver', 'g0/pmd', 'g0/group'], 'one start, no restart');
-});
+    bench.before.clear();
+    await bench.groups.start(0);
+    bench.spawned.length = 0;
+    const stopping = bench.groups.stop(0, true);
+    const again = bench.groups.start(0);
+    await bench.groups.setFailed('g0', restart, new Error('crash of the one before'));
+    await Promise.all([stopping, again]);
+    t.deepEqual(bench.spawned, ['g0/driver', 'g0/pmd', 'g0/group'], 'one start, no restart');
+  },
+);
 
 test.serial('a group whose start was refused is not started at the next boot', async (t) => {
   const bench = await Bench.start(t);
   await bench.configure(0, 'data');
-  bench.before.set('g0/group', () => Promise.reject(new TdmfError('TDMF_PSTORE_FULL', { path: 'p' })));
+  bench.before.set('g0/group', () =>
+    Promise.reject(new TdmfError('TDMF_PSTORE_FULL', { path: 'p' })),
+  );
   await t.throwsAsync(bench.groups.start(0), { code: 'TDMF_PSTORE_FULL' });
   t.deepEqual(await bench.resumed(), []);
   bench.before.clear();
@@ -161,17 +166,20 @@ test.serial('I18: a sync whose entries were dropped is refused', async (t) => {
   await t.throwsAsync(sync, { code: 'TDMF_MODE_REFUSED' });
 });
 
-test.serial('I20: a device that has another size than when the group was started is refused', async (t) => {
-  const bench = await Bench.start(t);
-  await bench.configure(0, 'data');
-  await bench.groups.start(0);
-  bench.spawned.length = 0;
-  bench.resized = join(bench.directory, 'data');
-  const failed = bench.groups.setFailed('g0', restart, new Error('crash'));
-  await t.throwsAsync(failed, { code: 'TDMF_DEVICE_SIZE' });
-  t.deepEqual(bench.spawned, ['g0/driver']);
-  // Nothing holds the device: its lock is on the description that the driver had shared (H22).
-  bench.resized = undefined;
-  await bench.groups.stop(0, true);
-  await bench.groups.start(0);
-});
+test.serial(
+  'I20: a device that has another size than when the group was started is refused',
+  async (t) => {
+    const bench = await Bench.start(t);
+    await bench.configure(0, 'data');
+    await bench.groups.start(0);
+    bench.spawned.length = 0;
+    bench.resized = join(bench.directory, 'data');
+    const failed = bench.groups.setFailed('g0', restart, new Error('crash'));
+    await t.throwsAsync(failed, { code: 'TDMF_DEVICE_SIZE' });
+    t.deepEqual(bench.spawned, ['g0/driver']);
+    // Nothing holds the device: its lock is on the description that the driver had shared (H22).
+    bench.resized = undefined;
+    await bench.groups.stop(0, true);
+    await bench.groups.start(0);
+  },
+);
