@@ -60,6 +60,7 @@ export class Scenario {
   readonly watch: Watch;
   readonly faults: Faults;
   readonly #modes = new Map<string, number>();
+  #started = false;
   #healing = false;
   /** Lanes in which a fault is under way. */
   #busyLanes = 0;
@@ -99,6 +100,7 @@ export class Scenario {
   async #safety(): Promise<void> {
     const { world, cluster, options } = this;
     await world.settled(cluster.start(), 10_000, 'the start of both hosts');
+    this.#started = true;
     for (const workload of this.workloads) workload.paused = false;
     await world.run(options.safetyMs);
   }
@@ -134,6 +136,7 @@ export class Scenario {
       for (;;) {
         await cluster.sleep(1 + chance.below(options.faultGapMs));
         if (this.#healing) return;
+        if (!this.#started) continue;
         this.#busyLanes++;
         await this.faults.inject(chance.pick(kinds));
         this.#busyLanes--;
