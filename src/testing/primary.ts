@@ -97,6 +97,7 @@ export class SimPrimary {
     const host = new SimHost({
       node: this.node,
       network: this.#network,
+      messageMs: this.#options.messageMs,
       onEvent: (type, payload) => this.onEvent?.(type, payload),
       onFailed: (id, error) => this.#failed(host, id, error),
     });

@@ -62,6 +62,7 @@ export class SimSecondary {
     const host = new SimHost({
       node: this.node,
       network: this.#network,
+      messageMs: this.#options.messageMs,
       onEvent: (type, payload) => this.onEvent?.(type, payload),
       onFailed: (id, error) => this.#failed(host, id, error),
       // The link host keeps the bugs of one session in; here they end the run.

@@ -83,6 +83,7 @@ function drawCluster(chance: Prng): ClusterOptions {
     chunkDelayMs: chance.pick([0, 0, 0, 5]),
     diskMs: chance.pick([0.2, 1, 3, 12]),
     mirrorMs: chance.pick([0.2, 1, 3, 12]),
+    messageMs: chance.pick([0.05, 0.2, 2, 20]),
     network: {
       delayMs,
       jitterMs: chance.pick([0, delayMs, 4 * delayMs]),
