@@ -197,7 +197,12 @@ export async function recoverJournal(place: ReplayPlace): Promise<TdmfError | un
 async function openFile(place: ReplayPlace, file: JournalFile): Promise<BlockDevice> {
   const path = `${place.directory}/${segmentName(place.group, file.segment, file.kind)}`;
   try {
-    return await place.opener.open({ path, access: 'readwrite', cache: 'writeback' });
+    return await place.opener.open({
+      path,
+      access: 'readwrite',
+      cache: 'writeback',
+      growable: true,
+    });
   } catch (error) {
     if (isTdmfError(error) && error.code === 'TDMF_DEVICE_MISSING') {
       throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path, what: 'it is missing' });

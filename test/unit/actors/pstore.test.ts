@@ -325,7 +325,7 @@ test('a failed write fails its save only, and the record before stays (H28)', as
   t.like(failed.reason, { code: 'TDMF_PSTORE_FAILED', details: { path, errno: 5 } });
   host.disk.fault = undefined;
   const leases = [(await host.load(1))?.lease, (await host.load(2))?.lease];
-  t.deepEqual(leases.toSorted(), [1, 2]);
+  t.true(leases.includes(1) && leases.includes(2), leases.join());
   await host.saved(recordOf(1, 3));
   await host.crash('powerCut');
   await host.start();
