@@ -488,6 +488,33 @@ test('a BAB that does not drain in time is tracked instead, and that is what com
   t.like(await again.status(), { mode: 'TRACKING' });
 });
 
+test('a stop while the commit is being recorded tracks what is not drained, as in NORMAL (Rule 31)', async (t) => {
+  const group = await GroupWorld.start();
+  await group.toPhaseA();
+  group.silent.add('driver.commit');
+  await group.converge();
+  group.control.setCursor('published', 3);
+  group.pstoreBroken = true;
+  const { token } = group.last('driver.commit');
+  await group.fact({ type: 'driver.committed', token, cleared: true });
+  t.is((await group.status()).situation, 'refresh.committing.recording');
+  await group.until(group.actors.stop('g0/driver'));
+  const outcome = group.actors
+    .address('g0/group')
+    .ask<StopOutcome>({ kind: 'prepareStop', drainMs: 100, devices });
+  group.pstoreBroken = false;
+  t.like(await group.until(outcome), { mode: 'tracking', drained: false, clean: true });
+  t.like(group.record, { mode: 'tracking', mapAll: true, clean: true });
+});
+
+test('an overflow that only the control block tells of is no clean NORMAL (T2, H21)', async (t) => {
+  const group = await GroupWorld.start();
+  await group.toNormal();
+  group.control.latched = true;
+  t.deepEqual(await stopped(group), { mode: 'tracking', drained: true, clean: true });
+  t.like(group.record, { mode: 'tracking', mapAll: true });
+});
+
 test('a stop waits while the BAB drains', async (t) => {
   const group = await GroupWorld.start();
   await group.toNormal();
