@@ -299,7 +299,11 @@ export class MirrorSession {
     into.durable = 0;
     into.blocks = 0;
     if (this.phase === 'phaseA') into.blocks = blocks.applied;
-    if (this.phase === 'phaseB') into.blocks = this.#journal!.i.appended;
+    if (this.phase === 'phaseB') {
+      // While an aborted attempt is taken away nothing of it counts; its blocks are given back.
+      into.blocks = this.#journal?.i.appended ?? this.#lastBlock;
+      if (this.#journal === undefined) return;
+    }
     if (this.phase !== 'stream' && this.phase !== 'phaseB') return;
     into.durable = this.#durable;
     if (this.#toJournal) {
