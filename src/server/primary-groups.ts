@@ -77,7 +77,6 @@ export class PrimaryGroups {
       if (this.#started.has(group)) throw new TdmfError('TDMF_GROUP_STARTED', { group });
       const { home, pool, publish } = this.#options;
       const config = await readGroupConfig(home, 'p.cfg', group);
-      await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
       const sizes = await this.#sizes(config);
       const poolSlot = pool.admit(group, (await listGroups(home, 'p.cfg')).length);
       const control = GroupControlView.create(config.devices.length);
@@ -98,6 +97,8 @@ export class PrimaryGroups {
       this.#started.set(group, started);
       try {
         await this.#spawn(group, started, false);
+        // Only now: a group that was refused must not take the device of another at the next boot.
+        await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
       } catch (error) {
         await this.#end(group, started);
         throw error;
@@ -154,6 +155,10 @@ export class PrimaryGroups {
         throw new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode: 'TRACKING' });
       }
     }
+    // Entries that were dropped, for a refresh or as poison, count as done and are not on the mirror.
+    const after = (await this.infoOf(group)).mode;
+    if (after === 'NORMAL') return;
+    throw new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode: after });
   }
 
   /** Groups that ran when the home was last used run again (MD 34). */
@@ -188,8 +193,12 @@ export class PrimaryGroups {
     const group = Number(set.slice(1));
     const started = this.#started.get(group);
     if (started === undefined || decision.kind === 'park') return;
-    await this.#spawn(group, started, true);
-    this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
+    await this.#inTurn(group, async () => {
+      // Stopped meanwhile: its slot of the BAB may be another group's by now (Rule 42a).
+      if (this.#started.get(group) !== started) return;
+      await this.#spawn(group, started, true);
+      this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
+    });
   }
 
   async info(): Promise<PrimaryInfo[]> {
@@ -232,6 +241,7 @@ export class PrimaryGroups {
       options: { ...ids, shared, devices: config.devices, recovering },
     });
     const devices = await system.ask<SharedDevices>(`${set}/driver`, { kind: 'driver.share' });
+    await this.#checkSizes(started, devices);
     await system.spawn({
       id: ids.pmdActor,
       kind: 'pmd',
@@ -321,6 +331,16 @@ export class PrimaryGroups {
         throw new TdmfError('TDMF_DEVICE_SIZE', { path: data, actual: sizeBytes, expected: 512 });
       }),
     );
+  }
+
+  /** The maps, the clients and the mirror know the size of before; another needs a stop and a start. */
+  async #checkSizes({ sizes }: StartedGroup, devices: SharedDevices): Promise<void> {
+    const index = devices.findIndex(({ sizeBytes }, device) => sizeBytes !== sizes[device]);
+    if (index < 0) return;
+    // They are ours to close: the lock is on what they describe (H22).
+    await Promise.all(devices.map((device) => this.#options.io.adopt(device).close()));
+    const { path, sizeBytes } = devices[index]!;
+    throw new TdmfError('TDMF_DEVICE_SIZE', { path, actual: sizeBytes, expected: sizes[index] });
   }
 
   #inTurn<T>(group: number, run: () => Promise<T>): Promise<T> {
