@@ -1,9 +1,7 @@
 #include "executor.h"
 
-#include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -84,7 +82,6 @@ void Executor::start(const Instruction& instruction) {
   op.offset = op.total = op.done = 0;
   op.firstPiece = 0;
   op.arena = nullptr;
-  op.active = true;
   op.forced = false;
   op.failure = prepare(op);
   if (op.failure == 0) {
@@ -336,7 +333,6 @@ void Executor::release(Op& op) {
     }
   }
   if (op.pieces.capacity() > kPiecesKeptMax) std::vector<iovec>().swap(op.pieces);
-  op.active = false;
   freeOps_.push_back(static_cast<uint32_t>(&op - ops_.get()));
 }
 

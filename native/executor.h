@@ -44,7 +44,7 @@ struct Op {
   std::vector<iovec> pieces;
   msghdr message;
   Arena* arena;
-  bool active, forced;
+  bool forced;  // a kernel thread does it, because it would have had to wait
 };
 
 // The memory shared with TypeScript.

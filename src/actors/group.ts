@@ -13,13 +13,7 @@ import { GroupControlView } from '../core/bab/control.js';
 import { InFlightSlots } from '../core/bab/slots.js';
 import { writesInFlightMax } from '../core/constants.js';
 import { errorTable, isTdmfError, TdmfError } from '../core/errors.js';
-import {
-  type DeviceStamp,
-  type GroupMode,
-  type GroupRecord,
-  type TunableValue,
-  withLease,
-} from '../core/pstore/record.js';
+import { type GroupMode, type GroupRecord, withLease } from '../core/pstore/record.js';
 import { decideStart, type StartDecision } from '../core/pstore/start.js';
 import type { GroupModeEvent, groupModeMachine } from '../machines/group-mode.js';
 import { connectionOf, type LinkState } from '../machines/refusals.js';
@@ -27,6 +21,7 @@ import type { Actor, ActorContext, Address } from './actor.js';
 import { type GroupHands, groupMachineOf, randomId } from './group-actions.js';
 import { GroupCommands, type Question } from './group-commands.js';
 import { GroupNews } from './group-news.js';
+import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 import { type GroupStatus, leafOf, modeWord, shownMode } from './group-status.js';
 import { mustBeAccepted, requestOf } from './group-verbs.js';
 import { waitFor } from './group-waits.js';
@@ -34,47 +29,7 @@ import { machineClock } from './machine-clock.js';
 import type { GroupMessage } from './messages.js';
 import { RecordKeeper } from './record-keeper.js';
 
-export interface GroupOptions {
-  readonly group: number;
-  /** The group's control block; only read here. */
-  readonly control: SharedArrayBuffer;
-  /** Actors of this start were here before and failed; the shared memory is theirs (H23). */
-  readonly restarted?: boolean;
-  /** The local devices as they are now, in the order of the configuration (Rule 33). */
-  readonly devices: readonly DeviceStamp[];
-  /** Of the configuration; the record has the word once there is one. */
-  readonly tunables: Readonly<Record<string, TunableValue>>;
-  readonly driver?: string;
-  readonly pmd?: string;
-  readonly pstore?: string;
-}
-
-export type GroupQuestion =
-  | {
-      readonly kind: 'operator';
-      readonly verb: string;
-      readonly args?: Readonly<Record<string, unknown>>;
-    }
-  | { readonly kind: 'status' }
-  | { readonly kind: 'set'; readonly tunables: Readonly<Record<string, TunableValue>> }
-  /**
-   * The driver has been stopped: no write is in flight, the local devices are flushed. Drains for at
-   * most `drainMs`, then saves the clean record. Nothing may be asked of the group afterwards.
-   */
-  | {
-      readonly kind: 'prepareStop';
-      readonly drainMs: number;
-      /** The devices as the driver left them. */
-      readonly devices: readonly DeviceStamp[];
-    };
-
-export interface StopOutcome {
-  readonly mode: GroupMode;
-  /** The secondary has everything. */
-  readonly drained: boolean;
-  /** False when the driver still lived or had crashed: the next start is an unclean one. */
-  readonly clean: boolean;
-}
+export type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 
 /**
  * @throws TDMF_PSTORE_DAMAGED, TDMF_PSTORE_FAILED, TDMF_PSTORE_FULL; the group did not start then

@@ -24,6 +24,7 @@ export interface JournalFrame {
   readonly last: number;
 }
 
+const everything = Number.MAX_SAFE_INTEGER;
 const windowBytes = 2 * (frameHeaderBytes + framePayloadMax);
 
 /** Reads frames of one file into memory of its own. */
@@ -82,16 +83,17 @@ export class JournalReader {
 
   /**
    * The frame at `offset`, validated: `next` is the number its first record must bear. `place` copies
-   * it until the next read.
+   * it until the next read. Nothing at or behind `limit` is looked at: it may be half written.
    */
   async frameAt(
     offset: number,
+    limit: number,
     kind: number,
     next: number,
     sizes: ArrayLike<number>,
   ): Promise<JournalFrame | 'end' | 'bad'> {
     let got = this.#inMemory(offset);
-    if (got < frameHeaderBytes) got = await this.#load(offset);
+    if (got < frameHeaderBytes) got = await this.#load(offset, limit);
     if (got === 0) return 'end';
     const { crc32c } = this.#opener.digest;
     const { bytes } = this.#memory;
@@ -100,7 +102,7 @@ export class JournalReader {
     if (decodeFrameHeader(bytes, this.#at, header, crc32c) !== undefined) return 'bad';
     const { payloadLength, count } = header;
     if (header.kind !== kind || payloadLength > framePayloadMax) return 'bad';
-    if (frameHeaderBytes + payloadLength > got) got = await this.#load(offset);
+    if (frameHeaderBytes + payloadLength > got) got = await this.#load(offset, limit);
     if (frameHeaderBytes + payloadLength > got) return 'bad';
     const payload = this.#at + frameHeaderBytes;
     if (crc32c(bytes, payload, payloadLength) !== header.payloadCrc) return 'bad';
@@ -146,8 +148,8 @@ export class JournalReader {
     return this.#at < 0 ? 0 : Math.max(0, this.#held - this.#at);
   }
 
-  async #load(offset: number): Promise<number> {
-    this.#held = await this.#read(offset, windowBytes);
+  async #load(offset: number, limit: number): Promise<number> {
+    this.#held = await this.#read(offset, Math.min(windowBytes, limit - offset));
     this.#base = offset;
     this.#at = 0;
     return this.#held;
@@ -171,26 +173,28 @@ export interface Tail {
 
 /**
  * Walks the `.c` file from its first frame and judges every place (Rule 25). `durable`: the recorded
- * durable position. @throws TDMF_JOURNAL_DAMAGED
+ * durable position; `ordered`: still the boot that wrote the file. @throws TDMF_JOURNAL_DAMAGED
  */
 export async function walkEntries(
   reader: JournalReader,
   path: string,
   file: JournalFile,
   durable: number,
+  ordered: boolean,
   sizes: ArrayLike<number>,
 ): Promise<Tail> {
   let end = segmentHeaderBytes;
   let last = file.firstSequence - 1;
   for (;;) {
-    const frame = await reader.frameAt(end, frameKinds.entries, last + 1, sizes);
+    const frame = await reader.frameAt(end, everything, frameKinds.entries, last + 1, sizes);
     const bad = frame === 'bad';
     const { id, verdict } = judgeRecord({
       valid: typeof frame === 'object',
       atEnd: frame === 'end',
       committed: end < file.length,
       needed: last < durable,
-      successor: bad && (await reader.successorBehind(end)),
+      successor: bad && ordered && (await reader.successorBehind(end)),
+      ordered,
     });
     if (verdict === 'damage') throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path, what: id });
     if (typeof frame === 'string') return { last, end };

@@ -9,7 +9,7 @@ import { frameHeaderBytes } from '../core/constants.js';
 import type { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError } from '../core/errors.js';
 import { IoVector } from '../core/io-vector.js';
-import { nextSegment, segmentName } from '../core/journal/names.js';
+import { nextSegment, segmentName, segmentsOf } from '../core/journal/names.js';
 import {
   encodeSegmentHeader,
   type SegmentHeader,
@@ -243,6 +243,19 @@ export class JournalWriter {
     this.#kick();
     events.appended(total);
   }
+}
+
+/** Removes the files of attempts that were never committed, or whose commit is over. */
+export async function removeSegments(
+  place: Pick<JournalPlace, 'files' | 'directory' | 'group'>,
+): Promise<void> {
+  const { files, directory, group } = place;
+  const segments = segmentsOf(group, (await files.list(directory)) ?? []);
+  if (segments.length === 0) return;
+  for (const { name, kind } of segments) {
+    if (kind !== 'p') await files.remove(`${directory}/${name}`);
+  }
+  await files.syncDirectory(directory);
 }
 
 function journalFailed(directory: string, path: string, result: number): TdmfError {

@@ -2,15 +2,15 @@
 import type { Clock, TimerHandle } from '../ports/clock.js';
 
 export interface MachineClock {
-  setTimeout(fire: (...args: unknown[]) => void, delayMs: number): number;
-  clearTimeout(id: number): void;
+  readonly setTimeout: (fire: (...args: unknown[]) => void, delayMs: number) => number;
+  readonly clearTimeout: (id: number) => void;
 }
 
 export function machineClock(clock: Clock, guarded: (run: () => void) => () => void): MachineClock {
   const timers = new Map<number, TimerHandle>();
   let nextId = 1;
   return {
-    setTimeout(fire, delayMs) {
+    setTimeout: (fire, delayMs) => {
       const id = nextId++;
       const due = guarded(() => {
         timers.delete(id);
@@ -19,7 +19,7 @@ export function machineClock(clock: Clock, guarded: (run: () => void) => () => v
       timers.set(id, clock.after(delayMs, due));
       return id;
     },
-    clearTimeout(id) {
+    clearTimeout: (id) => {
       timers.get(id)?.cancel();
       timers.delete(id);
     },

@@ -13,6 +13,7 @@ import type { CommittedJournal, JournalFile } from '../core/meta.js';
 import { frameKinds } from '../core/wire/messages.js';
 import type { ArenaMemory, BlockDevice, DeviceOpener } from '../ports/block-device.js';
 import type { FileStore } from '../ports/file-store.js';
+import type { JournalWriter } from './journal.js';
 import { JournalReader, walkEntries } from './journal-replay.js';
 import type { Mirror } from './mirror.js';
 import type { RmdRecord } from './rmd-record.js';
@@ -64,7 +65,7 @@ export class Feeder {
     const { ring, memory, mirror, sizes, progress } = this.#place;
     const lane = this.#kind === frameKinds.blocks ? mirror.blocks : mirror.entries;
     while (this.offset < end && this.next <= upTo) {
-      const frame = await this.#reader.frameAt(this.offset, this.#kind, this.next, sizes);
+      const frame = await this.#reader.frameAt(this.offset, end, this.#kind, this.next, sizes);
       if (typeof frame === 'string') {
         const what = `no whole record at byte ${this.offset}`;
         throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path: this.#path, what });
@@ -134,6 +135,24 @@ export async function applyCommitted(
   return feeder;
 }
 
+/**
+ * Feeds the tail of `.c` while it still grows. True: all that was received is fed, nothing is being
+ * appended, and the caller may send entries to the mirror itself from this very turn. False: the
+ * mirror stopped.
+ */
+export async function feedTail(
+  place: ReplayPlace,
+  feeder: Feeder,
+  c: JournalWriter,
+): Promise<boolean> {
+  while (!place.mirror.stopped) {
+    if (feeder.next <= c.appended) await feeder.feed(c.length, Number.MAX_SAFE_INTEGER);
+    else if (c.idle) return true;
+    else await place.progress();
+  }
+  return false;
+}
+
 /** Entries of the tail count from here: recorded one by one, as those that come over the link. */
 function beginTail(place: ReplayPlace, era: string, position: number): void {
   const { record, mirror } = place;
@@ -178,7 +197,12 @@ export async function recoverJournal(place: ReplayPlace): Promise<TdmfError | un
 async function openFile(place: ReplayPlace, file: JournalFile): Promise<BlockDevice> {
   const path = `${place.directory}/${segmentName(place.group, file.segment, file.kind)}`;
   try {
-    return await place.opener.open({ path, access: 'readwrite', cache: 'writeback' });
+    return await place.opener.open({
+      path,
+      access: 'readwrite',
+      cache: 'writeback',
+      growable: true,
+    });
   } catch (error) {
     if (isTdmfError(error) && error.code === 'TDMF_DEVICE_MISSING') {
       throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path, what: 'it is missing' });
@@ -194,7 +218,9 @@ async function checkFiles(
   opened: readonly BlockDevice[],
 ): Promise<{ readonly last: number; readonly end: number }> {
   let tail = { last: journal.mark, end: 0 };
-  const durable = place.record.standing().durable ?? 0;
+  const { record } = place;
+  const durable = record.standing().durable ?? 0;
+  const ordered = record.record.bootId === record.bootId;
   for (const [index, file] of journal.files.entries()) {
     const device = opened[index]!;
     const reader = new JournalReader(place.opener, device);
@@ -203,7 +229,7 @@ async function checkFiles(
       if (what !== undefined)
         throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path: device.path, what });
       if (file.kind === 'c') {
-        tail = await walkEntries(reader, device.path, file, durable, place.sizes);
+        tail = await walkEntries(reader, device.path, file, durable, ordered, place.sizes);
       }
     } finally {
       reader.close();

@@ -12,13 +12,10 @@
  * Durable positions move only after a flush *and* a synced page (Rule 24, H21).
  */
 import { assert } from '../core/assert.js';
-import { flushAfterBytes, flushAfterMs, flushIdleMs } from '../core/constants.js';
-import { FlushPolicy } from '../core/engine/flush-policy.js';
 import type { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError } from '../core/errors.js';
-import { segmentsOf } from '../core/journal/names.js';
 import type { Standing } from '../core/journal/recovery.js';
-import { historyMax, type RecordedState } from '../core/meta.js';
+import type { RecordedState } from '../core/meta.js';
 import { decodeEntry, emptyWireEntry } from '../core/wire/entry.js';
 import {
   type Ack,
@@ -30,12 +27,12 @@ import {
   type Resume,
 } from '../core/wire/messages.js';
 import type { ArenaMemory, BlockDevice } from '../ports/block-device.js';
-import type { TimerHandle } from '../ports/clock.js';
 import type { ActorContext } from './actor.js';
-import { Journal } from './journal.js';
+import { FlushLoop } from './flush-loop.js';
+import { Journal, removeSegments } from './journal.js';
 import { Mirror } from './mirror.js';
-import { applyCommitted, type Feeder, type ReplayPlace, recoverJournal } from './mirror-replay.js';
-import type { RmdRecord } from './rmd-record.js';
+import { applyCommitted, feedTail, type ReplayPlace, recoverJournal } from './mirror-replay.js';
+import { type RmdRecord, saveCommit } from './rmd-record.js';
 
 export interface MirrorSessionEvents {
   /** Positions or credit moved. */
@@ -60,8 +57,6 @@ export interface MirrorSessionOptions {
 }
 
 export type MirrorPhase = 'admitted' | 'stream' | 'phaseA' | 'phaseB';
-
-const flushLimits = { bytes: flushAfterBytes, ms: flushAfterMs, idleMs: flushIdleMs };
 
 export class MirrorSession {
   phase: MirrorPhase = 'admitted';
@@ -133,8 +128,12 @@ export class MirrorSession {
   }
 
   /** Finishes what an earlier session committed; what was damaged, if anything. */
-  recover(): Promise<TdmfError | undefined> {
-    return recoverJournal(this.#place);
+  async recover(): Promise<TdmfError | undefined> {
+    const damage = await recoverJournal(this.#place);
+    // Attempts without a commit record are worth nothing; damaged files stay for who wants to look.
+    const { state, refreshId } = this.record.record;
+    if (state !== 'incoherent' || refreshId !== '') await removeSegments(this.#place);
+    return damage;
   }
 
   /** Says where to go on (Rules 7a, 8b, 7b). @throws TDMF_LINK_PROTOCOL */
@@ -177,7 +176,7 @@ export class MirrorSession {
     const { refreshId } = message;
     const changed = { state: 'incoherent', refreshId, reach: 0, journal: undefined } as const;
     await this.#claim(changed);
-    await this.#removeOldSegments();
+    await removeSegments(this.#place);
     this.#era = undefined;
     this.#recording = false;
     this.#refreshId = refreshId;
@@ -234,17 +233,14 @@ export class MirrorSession {
 
   /** Forgets the attempt; blocks go to the mirror again (R9). */
   async abortB(refreshId: string): Promise<void> {
-    this.#expect('phaseB', refreshId, 'abortB');
-    await this.#dropAttempt();
+    await this.#dropAttempt(refreshId, 'abortB');
     this.phase = 'phaseA';
   }
 
   /** The refresh is over without a commit; the mirror stays `incoherent` (4.3). */
   async refreshEnd(refreshId: string): Promise<void> {
-    if (this.phase === 'phaseB') {
-      this.#expect('phaseB', refreshId, 'refreshEnd');
-      await this.#dropAttempt();
-    } else this.#expect('phaseA', refreshId, 'refreshEnd');
+    if (this.phase === 'phaseA') this.#expect('phaseA', refreshId, 'refreshEnd');
+    else await this.#dropAttempt(refreshId, 'refreshEnd');
     await this.#mirror.idle();
     this.phase = 'admitted';
   }
@@ -303,7 +299,11 @@ export class MirrorSession {
     into.durable = 0;
     into.blocks = 0;
     if (this.phase === 'phaseA') into.blocks = blocks.applied;
-    if (this.phase === 'phaseB') into.blocks = this.#journal!.i.appended;
+    if (this.phase === 'phaseB') {
+      // While an aborted attempt is taken away nothing of it counts; its blocks are given back.
+      into.blocks = this.#journal?.i.appended ?? this.#lastBlock;
+      if (this.#journal === undefined) return;
+    }
     if (this.phase !== 'stream' && this.phase !== 'phaseB') return;
     into.durable = this.#durable;
     if (this.#toJournal) {
@@ -405,9 +405,8 @@ export class MirrorSession {
       this.#fail(await this.#lost(error));
       return;
     }
-    if (recording && this.#recording) await this.#madeDurable(covers);
+    if (recording && this.#recording) await this.#mirrorDurable(covers);
     policy.flushEnded();
-    if (recording && this.#recording) await this.#afterMirrorFlush(covers);
     this.#options.events.acked();
   }
 
@@ -415,7 +414,7 @@ export class MirrorSession {
     const { policy } = this.#journalFlush;
     const journal = this.#journal;
     const covers = policy.flushBegan();
-    const error = await journal!.c.flush();
+    const error = await journal?.c.flush();
     if (error !== undefined) {
       policy.flushFailed();
       this.#fail(error);
@@ -433,22 +432,29 @@ export class MirrorSession {
   async #madeDurable(sequence: number): Promise<void> {
     if (sequence <= this.#durable) return;
     await this.#options.record.saveDurable(this.#era!, sequence);
-    this.#durable = sequence;
+    this.#durable = Math.max(this.#durable, sequence);
   }
 
-  async #afterMirrorFlush(covers: number): Promise<void> {
+  /** Everything up to `covers` is durable on the mirrors. */
+  async #mirrorDurable(covers: number): Promise<void> {
     const { record } = this.#options;
+    const journal = this.#journal;
+    if (journal === undefined) await this.#madeDurable(covers);
+    else {
+      // While the record names a journal, `durable` promises what can be read from `.c`. It is given
+      // up in one step, when the mirror holds all of it (Rule 24: only then delete).
+      if (this.#toJournal || covers < journal.c.received) return;
+      this.#journal = undefined;
+      await record.save({ journal: undefined, durable: covers });
+      this.#durable = Math.max(this.#durable, covers);
+      await this.#journalFlush.settle();
+      await journal.close();
+      await journal.remove();
+    }
     if (this.#windowClosed(covers)) {
       await record.save({ state: 'coherent', reach: 0 });
       this.#options.events.stateChanged('coherent');
     }
-    const journal = this.#journal;
-    if (journal === undefined || this.#toJournal || covers < journal.c.received) return;
-    // Only now is everything that was acknowledged from the journal on the mirror (Rule 24).
-    this.#journal = undefined;
-    await record.save({ journal: undefined, durable: covers });
-    await journal.close();
-    await journal.remove();
   }
 
   /** Whether a Rule 7b window ends with `durable`. */
@@ -464,6 +470,8 @@ export class MirrorSession {
     if (this.phase !== 'phaseB') return;
     if (journal.i.appended - this.#blocksBefore < mark.blocks) return;
     if (journal.c.appended < mark.mark) return;
+    // Rule 24, in its order: mirror flushed → files and directory → commit record → `committed` →
+    // apply → flush → "applied" → what follows. A crash between two steps restarts at the right one.
     const committing = this.#commit(mark, journal);
     this.#committing = committing;
     committing.catch((error: unknown) => this.#fail(error));
@@ -475,65 +483,42 @@ export class MirrorSession {
     if (sent > said) throw broken(`${sent} blocks, the mark says ${said}`);
   }
 
-  /** Rule 24, in its order; a crash between any two steps restarts at the right one. */
   async #commit(mark: Mark, journal: Journal): Promise<void> {
     const { record, events } = this.#options;
     const era = this.#era!;
-    const s0 = journal.c.header.firstSequence;
-    // 1. The mirror is durable through the end of phase a.
     const error = await this.#mirror.flush();
     if (error !== undefined) throw await this.#lost(error);
-    // 2. The journal files, then their directory.
     const files = await journal.seal();
     if (this.#stopped) return;
-    // 3. The commit record; from here on the mirror is (era, mark) for everybody.
+    const s0 = journal.c.header.firstSequence;
     const { refreshId } = mark;
     const committed = { refreshId, era, s0, mark: mark.mark, files, applied: false };
-    const before = record.record;
-    const history = before.era === undefined ? before.history : [before.era, ...before.history];
-    await record.save({
-      state: 'recoverable',
-      refreshId: '',
-      reach: 0,
-      era,
-      durable: mark.mark,
-      base: { era, sequence: mark.mark },
-      history: history.slice(0, historyMax),
-      journal: committed,
-    });
+    await saveCommit(record, committed);
     this.#durable = Math.max(this.#durable, mark.mark);
     await record.saveDurable(era, this.#durable);
     if (this.#stopped) return;
-    // 4. Tell the primary.
     this.phase = 'stream';
     events.committed(refreshId, era, mark.mark);
     events.stateChanged('recoverable');
     events.acked();
-    // 5. Apply, flush, "applied" durable; then the entries behind the mark.
     const feeder = await applyCommitted(this.#place, committed, journal.i.device, journal.c.device);
     try {
       events.stateChanged('coherent');
-      await this.#catchUp(feeder, journal, mark.mark);
+      await this.#mirrorFlush.settle();
+      this.#mirrorFlush.policy.begin(mark.mark, mark.mark, this.#context.clock.now());
+      if (await feedTail(this.#place, feeder, journal.c)) this.#caughtUp(journal);
     } finally {
       feeder.close();
     }
   }
 
-  /** Feeds the tail of `.c` until nothing is left; from that very turn entries go to the mirror. */
-  async #catchUp(feeder: Feeder, journal: Journal, mark: number): Promise<void> {
-    await this.#mirrorFlush.settle();
-    this.#mirrorFlush.policy.begin(mark, mark, this.#context.clock.now());
-    while (!journal.c.idle || feeder.next <= journal.c.appended) {
-      if (this.#stopped) return;
-      if (feeder.next <= journal.c.appended)
-        await feeder.feed(journal.c.length, Number.MAX_SAFE_INTEGER);
-      else await this.#place.progress();
-    }
-    if (this.#stopped) return;
-    assert(this.#mirror.entries.received === journal.c.received, 'the tail ends where `.c` ends');
+  /** The tail is on its way to the mirror: from this very turn entries go there directly. */
+  #caughtUp(journal: Journal): void {
+    const { entries } = this.#mirror;
+    assert(entries.received === journal.c.received, 'the tail ends where `.c` ends');
     this.#toJournal = false;
     // The journal is needed until a flush of the mirror covers all of it.
-    this.#mirrorFlush.policy.wrote(0, this.#mirror.entries.applied, this.#context.clock.now());
+    this.#mirrorFlush.policy.wrote(0, entries.applied, this.#context.clock.now());
     this.#mirrorFlush.policy.want(journal.c.received);
     this.#mirrorFlush.arm();
     this.#options.events.acked();
@@ -548,8 +533,12 @@ export class MirrorSession {
     await Promise.all([this.#mirrorFlush.settle(), this.#journalFlush.settle()]);
   }
 
-  async #dropAttempt(): Promise<void> {
-    if (this.#committing !== undefined) throw broken('the refresh is being committed');
+  async #dropAttempt(refreshId: string, what: string): Promise<void> {
+    if (this.#committing !== undefined && refreshId === this.#refreshId) {
+      // It crossed the commit on the wire. Which of the two it was, the next handshake shows (R10).
+      throw new TdmfError('TDMF_RMD_FAILED', { why: `${what} came during the commit` });
+    }
+    this.#expect('phaseB', refreshId, what);
     await this.#journalFlush.settle();
     await this.#discardJournal();
     this.#mark = undefined;
@@ -564,18 +553,6 @@ export class MirrorSession {
     if (journal === undefined) return;
     await journal.close();
     if (this.record.record.journal === undefined) await journal.remove();
-  }
-
-  /** Files of attempts that were never committed, or whose commit is over. */
-  async #removeOldSegments(): Promise<void> {
-    const { directory, group } = this.#options;
-    const { files } = this.#context.ports;
-    const segments = segmentsOf(group, (await files.list(directory)) ?? []);
-    if (segments.length === 0) return;
-    for (const { name, kind } of segments) {
-      if (kind !== 'p') await files.remove(`${directory}/${name}`);
-    }
-    await files.syncDirectory(directory);
   }
 
   /** H21: nothing since the last good flush counts, under whatever session comes next. */
@@ -603,62 +580,6 @@ export class MirrorSession {
     this.#wakeProgress();
     if (!this.#stopped) this.#options.events.failed(error);
     this.#stopped = true;
-  }
-}
-
-/** Runs a flush whenever its policy says so, one at a time. */
-class FlushLoop {
-  readonly policy = new FlushPolicy(flushLimits);
-  readonly #context: ActorContext;
-  readonly #flush: () => Promise<void>;
-  #timer: TimerHandle | undefined;
-  #running: Promise<void> | undefined;
-  #stopped = false;
-
-  constructor(context: ActorContext, flush: () => Promise<void>) {
-    this.#context = context;
-    this.#flush = flush;
-  }
-
-  arm(): void {
-    if (this.#stopped || this.#running !== undefined) return;
-    const dueIn = this.policy.dueIn(this.#context.clock.now());
-    if (dueIn === undefined) return;
-    if (dueIn > 0) {
-      this.#timer ??= this.#context.clock.after(
-        dueIn,
-        this.#context.guard(() => {
-          this.#timer = undefined;
-          this.arm();
-        }),
-      );
-      return;
-    }
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    const running = this.#flush().then(
-      () => {
-        this.#running = undefined;
-        this.arm();
-      },
-      (error: unknown) => {
-        this.#running = undefined;
-        this.#stopped = true;
-        this.#context.fail(error);
-      },
-    );
-    this.#running = running;
-  }
-
-  /** Resolves when no flush is under way. */
-  async settle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    await this.settle();
   }
 }
 

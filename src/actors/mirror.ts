@@ -61,6 +61,7 @@ export class Mirror {
   #failed = false;
   #idleWaiters: (() => void)[] = [];
   #flushing: Promise<TdmfError | undefined> | undefined;
+  #flushError: TdmfError | undefined;
 
   constructor(
     context: ActorContext,
@@ -156,7 +157,9 @@ export class Mirror {
     this.#flushing = flushing;
     const error = await flushing;
     this.#flushing = undefined;
-    return error;
+    // A flush that is tried again may succeed although the data is lost: the first error stays.
+    this.#flushError ??= error;
+    return this.#flushError;
   }
 
   /** Resolves when every operation has completed and the locks are free. */

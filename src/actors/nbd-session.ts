@@ -190,7 +190,9 @@ export class NbdSession implements CompletionSink, DriverClient {
       return;
     }
     if (tag === receiveTag) {
-      if (result === this.#rxVector.totalBytes) this.#rxWindow = this.#limits.receiveBytes;
+      // A full receive in the middle of a large payload says nothing about small requests.
+      const full = result === this.#rxVector.totalBytes;
+      if (full && this.#filling === undefined) this.#rxWindow = this.#limits.receiveBytes;
       this.#rxEnd += result;
     } else {
       this.#rxWindow = this.#limits.peekBytes;
@@ -287,7 +289,8 @@ export class NbdSession implements CompletionSink, DriverClient {
     bytes.copyWithin(0, this.#rxStart, this.#rxEnd);
     this.#rxEnd -= this.#rxStart;
     this.#rxStart = 0;
-    const room = Math.min(this.#limits.receiveBytes - this.#rxEnd, this.#rxWindow);
+    const missing = this.#filling === undefined ? 0 : this.#payload.missing;
+    const room = Math.min(this.#limits.receiveBytes - this.#rxEnd, this.#rxWindow + missing);
     this.#stream.receive(this.#rxVector.single(arena, this.#rxEnd, room), this, receiveTag);
   }
 

@@ -18,6 +18,9 @@ export interface PumpSources {
   readonly tunables: ChunkTunables;
 }
 
+/** How long entries may wait for company before a sleeping PMD sends them. */
+const gatherMs = 1;
+
 export class PmdPump {
   /** The credit of the session that was admitted. */
   window: Window | undefined;
@@ -28,6 +31,7 @@ export class PmdPump {
   #flushWanted = 0;
   #scheduled = false;
   #delay: TimerHandle | undefined;
+  #gathering: TimerHandle | undefined;
   readonly #again = (): void => this.schedule();
   readonly #turn: () => void;
 
@@ -52,6 +56,22 @@ export class PmdPump {
     this.#flushWanted = 0;
     this.#delay?.cancel();
     this.#delay = undefined;
+    this.#gathering?.cancel();
+    this.#gathering = undefined;
+  }
+
+  /**
+   * The driver published while the PMD slept. A writer with one write at a time would wake two
+   * threads for each: what it writes in the next moment goes into the same frame. Nobody waits for
+   * it; the driver does not ring again while the PMD gathers.
+   */
+  wake(): void {
+    if (this.#gathering !== undefined || this.#session === undefined) return;
+    const over = this.#context.guard(() => {
+      this.#gathering = undefined;
+      this.schedule();
+    });
+    this.#gathering = this.#context.clock.after(gatherMs, over);
   }
 
   /** Sends what can be sent at the end of this turn. */

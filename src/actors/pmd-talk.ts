@@ -187,6 +187,11 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.schedule();
   }
 
+  /** There are new entries: sends them in a moment. */
+  wake(): void {
+    this.#pump.wake();
+  }
+
   /** Sends what can be sent at the end of this turn. */
   schedule(): void {
     this.#pump.schedule();

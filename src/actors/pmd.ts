@@ -67,7 +67,7 @@ class Pmd implements Actor<PmdMessage> {
         this.#launchIfReady();
         break;
       case 'pmd.wake':
-        talk.schedule();
+        talk.wake();
         break;
       case 'pmd.drop':
         talk.entries.drain.end();

@@ -4,11 +4,12 @@
  * more memory than the credit counts) frames go to memory of their own and the link is paused until
  * there is room: back-pressure instead of loss (I12). The credit itself is checked here.
  */
+import { getU64 } from '../core/bytes.js';
 import type { Crc32c } from '../core/checksum.js';
 import { frameHeaderBytes } from '../core/constants.js';
 import type { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError } from '../core/errors.js';
-import { validateEntries } from '../core/wire/entry.js';
+import { entryLayout, validateEntries } from '../core/wire/entry.js';
 import { encodeFrameHeader, type FrameHeader } from '../core/wire/frame.js';
 import type { ControlMessage } from '../core/wire/messages.js';
 import type { PayloadTarget } from '../core/wire/splitter.js';
@@ -82,7 +83,11 @@ export class RmdInbox {
   frame(header: Readonly<FrameHeader>, target: PayloadTarget): void {
     const { bytes, offset } = target;
     const problem = validateEntries(bytes, offset, header, this.#options.sizes);
-    if (problem !== undefined) throw new TdmfError('TDMF_LINK_PROTOCOL', { what: problem });
+    if (problem !== undefined) {
+      // The first sequence lets the primary see which entry was refused (Rule 48).
+      const sequence = Math.max(0, getU64(bytes, offset + entryLayout.at.sequence));
+      throw new TdmfError('TDMF_LINK_PROTOCOL', { what: problem, sequence });
+    }
     if (this.#spilling === undefined) {
       this.#items.push(this.#placing);
       return;

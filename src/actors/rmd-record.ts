@@ -5,7 +5,15 @@
  */
 import { metaName, pageName } from '../core/journal/names.js';
 import { type Standing, standingOf } from '../core/journal/recovery.js';
-import { barredMax, decodeMeta, emptyRecord, encodeMeta, type MirrorRecord } from '../core/meta.js';
+import {
+  barredMax,
+  type CommittedJournal,
+  decodeMeta,
+  emptyRecord,
+  encodeMeta,
+  historyMax,
+  type MirrorRecord,
+} from '../core/meta.js';
 import { PositionPage } from '../core/position-page.js';
 import type { Digest } from '../ports/block-device.js';
 import type { DurablePage, FileStore } from '../ports/file-store.js';
@@ -42,6 +50,23 @@ export function withBarred(record: MirrorRecord): readonly string[] {
   return [record.launch, ...others].slice(0, barredMax);
 }
 
+/** The commit record (Rule 24): from here on the mirror is (era, mark) for everybody. */
+export function saveCommit(record: RmdRecord, journal: CommittedJournal): Promise<void> {
+  const { refreshId, era, s0, mark, files, applied } = journal;
+  const before = record.record;
+  const history = before.era === undefined ? before.history : [before.era, ...before.history];
+  return record.save({
+    state: 'recoverable',
+    refreshId: '',
+    reach: 0,
+    era,
+    durable: mark,
+    base: { era, sequence: mark },
+    history: history.slice(0, historyMax),
+    journal: { refreshId, era, s0, mark, files, applied },
+  });
+}
+
 export class RmdRecord {
   readonly page: PositionPage;
   readonly #files: FileStore;
@@ -50,6 +75,7 @@ export class RmdRecord {
   readonly #durablePage: DurablePage;
   readonly #boot: string;
   #record: MirrorRecord;
+  #distrusted = false;
   #saving: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -121,6 +147,8 @@ export class RmdRecord {
    * store, so that it holds even if the record cannot be written.
    */
   async distrust(): Promise<void> {
+    if (this.#distrusted) return;
+    this.#distrusted = true;
     this.page.forget();
     await this.save({ losses: this.#record.losses + 1, clean: false });
   }

@@ -310,7 +310,7 @@ class RmdSession implements FrameSink {
           if (this.#welcomed) this.#say({ kind: 'stateChanged', state });
           this.#context.publish('mirror.stateChanged', { group, mirrorState: state });
         },
-        failed: (error) => this.end(error, 'bye'),
+        failed: (error) => this.end(error, this.#welcomed ? 'bye' : 'refused'),
       },
     });
     this.#inbox = new RmdInbox({

@@ -51,7 +51,7 @@ export const framePayloadMax = 1 * mib + frameEntriesMax * wireEntryBytes;
 export const firstFramePayloadMax = 4 * kib;
 export const controlPayloadMax = 64 * kib;
 /** Bytes the PMD may have sent that the RMD has not yet freed: the RMD's receive memory. */
-export const linkWindowBytes = 16 * mib;
+export const linkWindowBytes = 8 * mib;
 
 export const heartbeatMs = 2_000;
 export const linkDeadMs = 10_000;

@@ -105,9 +105,10 @@ export class PositionPage {
     this.#applied[0] = sequence;
   }
 
-  /** What was applied is not to be believed any more (H21). */
+  /** What was applied, or is stored by a late completion, is not to be believed any more (H21). */
   forget(): void {
     this.#applied[0] = unknown;
+    putU32(this.#bytes, at.guardCrc, ~getU32(this.#bytes, at.guardCrc) >>> 0);
   }
 
   /** `applied`, if it was stored in this era under this boot. */

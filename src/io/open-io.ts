@@ -20,6 +20,8 @@ export interface Io extends DeviceOpener, StreamOpener {
 
 /** @throws TDMF_IO_URING when `uring` is demanded and the kernel refuses it. */
 export function openIo(choice: 'auto' | 'uring' | 'threads', turn = threadTurn): Io {
+  // Rule 52: where the kernel allows it, memory that this thread asks for never waits for its own I/O.
+  native.setIoFlusher();
   if (choice === 'threads') return new ThreadsIo();
   const refused = native.probe();
   if (refused === 0) return new UringIo(turn);

@@ -1,9 +1,11 @@
 /** The host's pstore: made when there is none, opened with its lock otherwise. */
 import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { formatPstore } from '../actors/pstore-format.js';
 import { groupsMax } from '../core/constants.js';
 import { isTdmfError, TdmfError } from '../core/errors.js';
 import { pstoreBytes } from '../core/pstore/layout.js';
+import { atomicFiles } from '../io/atomic-files.js';
 import type { Io } from '../io/open-io.js';
 import { SystemClock } from '../io/system-clock.js';
 import { systemRandom } from '../io/system-random.js';
@@ -25,6 +27,8 @@ export async function ensurePstore(io: Io, path: string): Promise<boolean> {
   } finally {
     await device.close();
   }
+  // The name too must survive a power cut: without it the pstore is gone, and with it all lineage.
+  await atomicFiles.syncDirectory(dirname(path));
   return true;
 }
 

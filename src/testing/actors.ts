@@ -19,21 +19,35 @@ export interface SimActorsOptions {
   readonly ports: Ports;
   readonly onEvent: (type: string, payload: Readonly<Record<string, unknown>>) => void;
   readonly onFailed: (id: string, error: unknown) => void;
+  /** Longest way of a message: a busy thread looks at its mailboxes late. */
+  readonly messageMs?: number;
+  /** An actor writes a line of level `error`: bugs end up here when the actor keeps them in (I11). */
+  readonly onError?: (id: string, fields: Readonly<Record<string, unknown>> | undefined) => void;
+  /** Shared by the threads of one process: who is where. */
+  readonly directory?: SimDirectory;
 }
+
+export type SimDirectory = Map<string, ActorCell>;
 
 /** Messages one actor receives in one delivery. */
 const messagesPerRun = 8;
-const messageDelayMsMax = 0.2;
+const messageMsDefault = 0.2;
 
 export class SimActors implements CellPlace {
   readonly #options: SimActorsOptions;
   readonly #cells = new Map<string, ActorCell>();
+  readonly #directory: SimDirectory;
   readonly #scheduled = new Set<ActorCell>();
   #alive = true;
   #keys = 0;
 
   constructor(options: SimActorsOptions) {
     this.#options = options;
+    this.#directory = options.directory ?? new Map<string, ActorCell>();
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#cells.keys()];
   }
 
   async start<Options, Message>(
@@ -43,19 +57,38 @@ export class SimActors implements CellPlace {
   ): Promise<void> {
     const cell = new ActorCell(id, ++this.#keys, this);
     this.#cells.set(id, cell);
-    await cell.start(start as StartActor<unknown, unknown>, this.#context(cell), options);
+    this.#directory.set(id, cell);
+    try {
+      await cell.start(start as StartActor<unknown, unknown>, this.#context(cell), options);
+    } catch (error) {
+      this.#forget(id, cell);
+      throw error;
+    }
   }
 
   async stop(id: string): Promise<void> {
     const cell = this.#cells.get(id);
-    await cell?.stop();
-    this.#cells.delete(id);
+    if (cell === undefined) return;
+    try {
+      await cell.stop();
+    } finally {
+      this.#forget(id, cell);
+    }
   }
 
-  /** The process is gone: nothing of its actors runs any more (kill -9). */
+  /** The thread is gone: nothing of its actors runs any more (kill -9, or a crash of the thread). */
   die(): void {
     this.#alive = false;
-    this.#cells.clear();
+    for (const [id, cell] of [...this.#cells]) {
+      // Whoever waits for an answer hears that there will be none.
+      cell.fail(new TdmfError('TDMF_ACTOR_GONE', { actor: id }));
+      this.#forget(id, cell);
+    }
+  }
+
+  #forget(id: string, cell: ActorCell): void {
+    if (this.#cells.get(id) === cell) this.#cells.delete(id);
+    if (this.#directory.get(id) === cell) this.#directory.delete(id);
   }
 
   get alive(): boolean {
@@ -65,9 +98,9 @@ export class SimActors implements CellPlace {
   address<Message>(id: string, sender?: ActorCell): Address<Message> {
     return {
       id,
-      tell: (message) => this.#cells.get(id)?.tell(message, sender) ?? false,
+      tell: (message) => this.#alive && (this.#directory.get(id)?.tell(message, sender) ?? false),
       ask: async <Answer>(question: unknown): Promise<Answer> => {
-        const answer = this.#cells.get(id)?.ask(question);
+        const answer = this.#directory.get(id)?.ask(question);
         if (answer === undefined) throw new TdmfError('TDMF_ACTOR_GONE', { actor: id });
         return answer as Promise<Answer>;
       },
@@ -77,7 +110,7 @@ export class SimActors implements CellPlace {
   ready(cell: ActorCell): void {
     if (this.#scheduled.has(cell)) return;
     this.#scheduled.add(cell);
-    this.#options.world.soon(messageDelayMsMax, 'message', () => {
+    this.#options.world.soon(this.#options.messageMs ?? messageMsDefault, 'message', () => {
       this.#scheduled.delete(cell);
       if (this.#alive && cell.run(messagesPerRun)) this.ready(cell);
     });
@@ -86,6 +119,7 @@ export class SimActors implements CellPlace {
   running(): void {}
 
   failed(cell: ActorCell, error: unknown): void {
+    if (!this.#alive) return;
     this.#options.onFailed(cell.id, error);
   }
 
@@ -94,8 +128,11 @@ export class SimActors implements CellPlace {
   }
 
   #context(cell: ActorCell): ActorContext {
-    const { world, ports, name, onEvent } = this.#options;
-    const guard: ActorContext['guard'] = (run) => cell.guard(run);
+    const { world, ports, name, onEvent, onError } = this.#options;
+    const guard: ActorContext['guard'] = (run) =>
+      cell.guard((...args) => {
+        if (this.#alive) run(...args);
+      });
     const living: Clock = {
       ...world.clock,
       // The timers of a dead process do not fire.
@@ -105,7 +142,7 @@ export class SimActors implements CellPlace {
     return {
       id: cell.id,
       clock: guardClock(living, guard),
-      log: traceLog(world, `${name} ${cell.id}`),
+      log: traceLog(world, `${name} ${cell.id}`, (fields) => onError?.(cell.id, fields)),
       random: world.random,
       ports,
       address: (id) => this.address(id, cell),
@@ -119,10 +156,16 @@ export class SimActors implements CellPlace {
   }
 }
 
-function traceLog(world: SimWorld, name: string): Log {
+function traceLog(
+  world: SimWorld,
+  name: string,
+  onError: (fields: Readonly<Record<string, unknown>> | undefined) => void,
+): Log {
   return {
-    write: (level, message, fields) =>
-      world.trace(`${name} ${level}: ${message} ${fields ? JSON.stringify(fields) : ''}`),
-    with: () => traceLog(world, name),
+    write: (level, message, fields) => {
+      world.trace(`${name} ${level}: ${message} ${fields ? JSON.stringify(fields) : ''}`);
+      if (level === 'error') onError(fields);
+    },
+    with: () => traceLog(world, name, onError),
   };
 }

@@ -1,18 +1,9 @@
 /** Checksums for the simulated world: CRC-32C as everywhere; the 128-bit hash is a stand-in. */
+import { crc32c } from '../core/checksum.js';
 import type { Digest } from '../ports/block-device.js';
 
-const table = new Uint32Array(256).map((_, n) => {
-  let c = n;
-  for (let k = 0; k < 8; k++) c = c & 1 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1;
-  return c >>> 0;
-});
-
 export const simDigest: Digest = {
-  crc32c(memory, offset, length, seed = 0) {
-    let c = ~seed;
-    for (let i = offset; i < offset + length; i++) c = table[(c ^ memory[i]!) & 255]! ^ (c >>> 8);
-    return ~c >>> 0;
-  },
+  crc32c,
   xxh3(memory, offset, length, out, outOffset) {
     const lanes = [0x811c9dc5, 0x01234567, 0x89abcdef, 0x0badf00d];
     for (let i = 0; i < length; i++) {

@@ -43,6 +43,10 @@ export class SimDisk {
   readonly unflushed = new Set<number>();
   /** Returns an errno to make this operation fail. */
   fault: ((operation: DiskOperation, offset: number, length: number) => number) | undefined;
+  /** A write that fails has changed its first part (H20). */
+  tornFaults = false;
+  /** Called when sectors of `live` changed: what was there before is gone. */
+  landed: ((firstSector: number, sectorCount: number) => void) | undefined;
   /** Handles that share the one lock; 0 means free. */
   holders = 0;
   inFlight = 0;
@@ -75,7 +79,9 @@ export class SimDisk {
     if (bytes === undefined) this.live.fill(0, offset, offset + length);
     else this.live.set(bytes, offset);
     const end = Math.ceil((offset + length) / sectorBytes);
-    for (let s = Math.floor(offset / sectorBytes); s < end; s++) this.unflushed.add(s);
+    const first = Math.floor(offset / sectorBytes);
+    for (let s = first; s < end; s++) this.unflushed.add(s);
+    this.landed?.(first, end - first);
   }
 
   makeDurable(sectors: Iterable<number>): void {
@@ -276,7 +282,7 @@ export class SimDevice implements BlockDevice {
     this.disk.inFlight++;
     const latency = world.random.below(Math.max(1, this.disk.latencyMsMax * 1000)) / 1000;
     const disk = this.disk;
-    if (half !== undefined && failure === 0) {
+    if (half !== undefined && (failure === 0 || (this.disk.tornFaults && failure === errno.EIO))) {
       world.after(latency * (world.random.below(100) / 100), `${operation} half`, () => {
         if (this.#powered) half();
       });

@@ -25,7 +25,7 @@ export class SimNode {
   readonly disks = new Map<string, SimDisk>();
   readonly files: SimFiles;
   boots = 1;
-  #process: SimProcess | undefined;
+  readonly #threads: SimProcess[] = [];
 
   constructor(world: SimWorld, name: string) {
     this.world = world;
@@ -47,44 +47,81 @@ export class SimNode {
 
   /** Starts a process; an earlier one must have ended. */
   process(): SimProcess {
-    assert.ok(this.#process === undefined, `${this.name} runs one process at a time`);
-    this.#process = new SimProcess(this);
-    return this.#process;
+    assert.ok(this.#threads.length === 0, `${this.name} runs one process at a time`);
+    return this.join(new SimProcess(this, new Descriptors()));
+  }
+
+  /** A further thread of the process that runs. */
+  join(thread: SimProcess): SimProcess {
+    this.#threads.push(thread);
+    return thread;
   }
 
   /** kill -9: what completed stays; what was in flight may still land, then its lock is free. */
   kill(): void {
-    this.#process?.die();
-    this.#process = undefined;
+    const threads = this.#threads.splice(0);
+    for (const thread of threads) thread.die();
+    threads[0]?.descriptors.closeAll();
   }
 
   powerCut(): void {
-    this.#process?.die();
-    this.#process = undefined;
+    this.kill();
     for (const disk of this.disks.values()) disk.powerCut();
     this.files.powerCut();
     this.boots++;
   }
 }
 
-/** The DeviceOpener and FileStore of one process. */
+/** Device handles on their way from one thread of a process to another. */
+export class Descriptors {
+  #nextFd = 3;
+  readonly #handles = new Map<number, { disk: SimDisk; options: OpenOptions }>();
+
+  add(disk: SimDisk, options: OpenOptions): number {
+    // A shared handle holds the lock from the moment it exists.
+    disk.holders++;
+    const fd = this.#nextFd++;
+    this.#handles.set(fd, { disk, options });
+    return fd;
+  }
+
+  take(fd: number): { disk: SimDisk; options: OpenOptions } {
+    const known = this.#handles.get(fd);
+    assert.ok(known, 'a shared device is adopted exactly once, in its own process');
+    this.#handles.delete(fd);
+    known.disk.holders--;
+    return known;
+  }
+
+  closeAll(): void {
+    for (const { disk } of this.#handles.values()) {
+      if (disk.holders > 0) disk.holders--;
+    }
+    this.#handles.clear();
+  }
+}
+
+/** The DeviceOpener and FileStore of one thread of a process; the first one stands for both. */
 export class SimProcess implements DeviceOpener {
   readonly node: SimNode;
+  readonly descriptors: Descriptors;
+  readonly files: FileStore;
   readonly digest = simDigest;
   alive = true;
   readonly #arenas = new Map<number, Uint8Array>();
   readonly #attached = new Map<number, number>();
   #nextArena = sharedArenasMax;
   readonly #devices = new Set<SimDevice>();
-  #nextFd = 3;
-  readonly #shared = new Map<number, { disk: SimDisk; options: OpenOptions }>();
 
-  constructor(node: SimNode) {
+  constructor(node: SimNode, descriptors: Descriptors) {
     this.node = node;
+    this.descriptors = descriptors;
+    this.files = node.files.mortal(() => this.alive);
   }
 
-  get files(): FileStore {
-    return this.node.files;
+  /** Another thread, with an I/O core of its own; it can die alone. */
+  thread(): SimProcess {
+    return this.node.join(new SimProcess(this.node, this.descriptors));
   }
 
   async open(options: OpenOptions): Promise<BlockDevice> {
@@ -94,17 +131,15 @@ export class SimProcess implements DeviceOpener {
         throw new TdmfError('TDMF_DEVICE_MISSING', { path: options.path });
       }
       disk = this.node.addDisk(options.path, options.createBytes);
+      this.node.files.created(options.path);
     }
     if (disk.holders > 0) throw busy(options.path);
     return this.#device(disk, options);
   }
 
   adopt(shared: SharedDevice): BlockDevice {
-    const known = this.#shared.get(shared.fd);
-    assert.ok(known, 'a shared device is adopted exactly once, in its own process');
-    this.#shared.delete(shared.fd);
-    known.disk.holders--;
-    return this.#device(known.disk, known.options);
+    const { disk, options } = this.descriptors.take(shared.fd);
+    return this.#device(disk, options);
   }
 
   allocate(byteCount: number): ArenaMemory {
@@ -137,35 +172,38 @@ export class SimProcess implements DeviceOpener {
       // The kernel closes the descriptors when the operations in flight are done (H22).
       void device.close().catch(() => undefined);
     }
-    for (const { disk } of this.#shared.values()) disk.holders--;
+  }
+
+  /** Operations that a dead thread has left behind have not all ended. */
+  get busy(): boolean {
+    return this.#devices.size > 0;
+  }
+
+  /** The memory behind an arena number of this thread. */
+  bytesOf(arena: number): Uint8Array {
+    const bytes = this.#arenas.get(arena);
+    assert.ok(bytes, `arena ${arena} is not known here`);
+    return bytes;
   }
 
   #device(disk: SimDisk, options: OpenOptions): SimDevice {
-    const lookup = (arena: number) => {
-      const bytes = this.#arenas.get(arena);
-      assert.ok(bytes, `arena ${arena} is not known here`);
-      return bytes;
-    };
+    const lookup = (arena: number) => this.bytesOf(arena);
     const device: SimDevice = new SimDevice(disk, lookup, options, () => {
-      const fd = this.#nextFd++;
-      // A shared handle holds the lock from the moment it exists.
-      disk.holders++;
-      this.#shared.set(fd, { disk, options });
       return {
-        fd,
+        fd: this.descriptors.add(disk, options),
+        writable: options.access === 'readwrite',
+        growable: options.growable === true,
         path: disk.path,
         sizeBytes: disk.sizeBytes,
         logicalBlockBytes: disk.logicalBlockBytes,
         direct: device.direct,
         alignmentBytes: device.alignmentBytes,
-        writable: options.access === 'readwrite',
-        growable: options.growable === true,
       };
     });
     const close = device.close.bind(device);
     device.close = async () => {
-      this.#devices.delete(device);
       await close();
+      this.#devices.delete(device);
     };
     this.#devices.add(device);
     return device;

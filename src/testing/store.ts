@@ -21,11 +21,38 @@ export class SimFiles implements FileStore {
   readonly directories = new Set<string>();
   /** Set to make every change fail with this error. */
   fault: ((operation: string, path: string) => Error | undefined) | undefined;
+  /** Files of journals made or removed since their directory was synced last. */
+  readonly #unsynced = new Map<string, SimDisk | undefined>();
+  readonly #parent: SimFiles | undefined;
+  readonly #alive: () => boolean;
 
-  constructor(world: SimWorld, bootId: () => string, disks: Map<string, SimDisk>) {
+  constructor(
+    world: SimWorld,
+    bootId: () => string,
+    disks: Map<string, SimDisk>,
+    parent?: SimFiles,
+    alive: () => boolean = () => true,
+  ) {
     this.#world = world;
     this.#bootId = bootId;
     this.#disks = disks;
+    this.#parent = parent;
+    this.#alive = alive;
+    if (parent === undefined) return;
+    this.files = parent.files;
+    this.pages = parent.pages;
+    this.directories = parent.directories;
+    this.#unsynced = parent.#unsynced;
+  }
+
+  /** The files as one process sees them: when it dies, what it asked for never happens. */
+  mortal(alive: () => boolean): SimFiles {
+    return new SimFiles(this.#world, this.#bootId, this.#disks, this, alive);
+  }
+
+  /** A file for device I/O was made; its name is durable when the directory is synced. */
+  created(path: string): void {
+    if (!this.#unsynced.has(path)) this.#unsynced.set(path, undefined);
   }
 
   async read(path: string): Promise<Uint8Array | undefined> {
@@ -44,6 +71,9 @@ export class SimFiles implements FileStore {
     await this.#time('remove', path);
     this.files.delete(path);
     this.pages.delete(path);
+    const disk = this.#disks.get(path);
+    if (disk === undefined) return;
+    if (!this.#unsynced.has(path)) this.#unsynced.set(path, disk);
     this.#disks.delete(path);
   }
 
@@ -73,6 +103,10 @@ export class SimFiles implements FileStore {
 
   async syncDirectory(directory: string): Promise<void> {
     await this.#time('syncDirectory', directory);
+    const prefix = directory.endsWith('/') ? directory : `${directory}/`;
+    for (const path of this.#unsynced.keys()) {
+      if (path.startsWith(prefix)) this.#unsynced.delete(path);
+    }
   }
 
   async openPage(path: string): Promise<DurablePage> {
@@ -99,6 +133,16 @@ export class SimFiles implements FileStore {
   }
 
   powerCut(): void {
+    // A name that was made or removed, and whose directory was not synced, is as before or as after.
+    for (const [path, before] of this.#unsynced) {
+      if (this.#world.random.chance(1, 2)) continue;
+      if (before === undefined) this.#disks.delete(path);
+      else {
+        before.powerCut();
+        this.#disks.set(path, before);
+      }
+    }
+    this.#unsynced.clear();
     for (const page of this.pages.values()) {
       // Page stores that were not synced: each sector is kept or lost.
       for (let at = 0; at < 4096; at += 512) {
@@ -112,9 +156,10 @@ export class SimFiles implements FileStore {
   }
 
   #time(operation: string, path: string): Promise<void> {
-    const error = this.fault?.(operation, path);
+    const error = (this.#parent ?? this).fault?.(operation, path);
     return new Promise((resolve, reject) => {
       this.#world.soon(2, `file ${operation}`, () => {
+        if (!this.#alive()) return;
         if (error === undefined) resolve();
         else reject(error);
       });

@@ -37,6 +37,8 @@ export class SimStream implements ByteStream {
   #clientReads = true;
   #sent: Uint8Array[] = [];
 
+  /** Called when the client has new replies, and when the server has closed. */
+  watcher: (() => void) | undefined;
   /** The lengths of all sends so far, in bytes: one entry is one system call. */
   readonly sendSizes: number[] = [];
   /** The room of each receive so far: bytes, and the pieces they lie in. */
@@ -68,6 +70,7 @@ export class SimStream implements ByteStream {
     this.#closed = true;
     this.#deliver();
     this.#take();
+    this.watcher?.();
     await new Promise<void>((resolve) => this.#clock.after(0, resolve));
   }
 
@@ -157,6 +160,7 @@ export class SimStream implements ByteStream {
       } else {
         this.#sent.push(this.#arenas.gather(pending.memory));
         pending.sink.completed(pending.tag, pending.memory.totalBytes);
+        this.watcher?.();
       }
     });
   }

@@ -15,6 +15,9 @@ interface SimEvent {
   run: (() => void) | undefined;
 }
 
+/** Something that should have happened has not. */
+export class LateError extends Error {}
+
 const wallStart = Date.UTC(2026, 0, 1);
 
 export class SimWorld {
@@ -28,6 +31,8 @@ export class SimWorld {
   readonly #heap: SimEvent[] = [];
   #endOfTurn: (() => void)[] = [];
   readonly #trace: string[] = [];
+  /** Called with every line of the trace. */
+  onTrace: ((line: string) => void) | undefined;
   /** Called after every step: the checkers' place. A throw ends the run. */
   afterStep: (() => void) | undefined;
 
@@ -73,7 +78,9 @@ export class SimWorld {
 
   /** Remembers a line for the report of a failure. */
   trace(line: string): void {
-    this.#trace.push(`${this.#now.toFixed(3).padStart(12)} ${line}`);
+    const text = `${this.#now.toFixed(3).padStart(12)} ${line}`;
+    this.#trace.push(text);
+    this.onTrace?.(text);
     if (this.#trace.length > 400) this.#trace.splice(0, 200);
   }
 
@@ -106,7 +113,7 @@ export class SimWorld {
     await settle();
     while (!done()) {
       if (this.#now > end || !(await this.step())) {
-        throw new Error(
+        throw new LateError(
           `seed ${this.seed}: '${what}' did not happen by ${this.#now.toFixed(3)} ms ` +
             `(event ${this.delivered})\n${this.lastTrace()}`,
         );

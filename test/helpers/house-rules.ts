@@ -66,7 +66,7 @@ export const importTable: Readonly<Record<string, Row>> = {
   },
   'demo/': { folders: ['config/'], packages: ['node:*'] },
   'info.ts': { folders: ['actors/messages.ts'], packages: [] },
-  'events.ts': { folders: ['actors/messages.ts', 'core/', 'info.ts'], packages: [] },
+  'events.ts': { folders: ['actors/group-events.ts', 'core/', 'info.ts'], packages: [] },
   'tdmf.ts': {
     folders: ['core/', 'ports/', 'config/', 'server/', 'info.ts', 'events.ts'],
     packages: ['node:*'],
@@ -121,7 +121,11 @@ const banned: readonly (readonly [RegExp, string, RegExp?])[] = [
   [/@ts-ignore|@ts-expect-error|eslint-disable|oxlint-disable/, 'mend the code instead'],
   [/\bDate\.now\b/, 'use the clock port', /^src\/(?:io|demo)\//],
   [/Math\.random/, 'use the random port'],
-  [/\bsetTimeout\(/, 'use the clock port', /^src\/(?:io|runtime|demo|daemon|server)\//],
+  [
+    /\bsetTimeout\(/,
+    'use the clock port',
+    /^src\/(?:io|runtime|demo|daemon|server)\/|machine-clock/,
+  ],
   [/\bsetImmediate\(/, 'use the clock port', /^src\/(?:io|runtime)\/|^src\/testing\/world\.ts$/],
 ];
 

@@ -93,9 +93,27 @@ function run(list: readonly Write[], choose: (of: number) => number, overlapTest
   let apply = new Apply(rounds, limits);
   let flights: Flight[] = [];
   let crashes = 2;
+  const start = () => {
+    const operation = apply.startNext();
+    if (operation < 0) return;
+    const left: [number, number, number][] = [];
+    for (let n = 0; n < apply.operationCount[operation]!; n += 1) {
+      const write = published[apply.operationFirst[operation]! + n - 1]!;
+      for (let s = write.from; s < write.from + write.count; s += 1) {
+        left.push([write.device, s, all.indexOf(write)]);
+      }
+    }
+    flights.push({ operation, left });
+  };
+  const offer = (next: Stamped) => {
+    const { sequence, dep, from, count } = next;
+    const entry = { sequence, dep, flags: 0, offset: from * sectorBytes };
+    const device = overlapTest ? next.device : all.indexOf(next);
+    apply.accept({ ...entry, device, length: count * sectorBytes }, 0, 0);
+  };
   for (let step = 0; step < 400; step += 1) {
     const moves: (() => void)[] = [];
-    for (const [index, write] of all.entries()) {
+    for (const write of all) {
       if (!write.issued) {
         const locked = all.some((other) => other.issued && !other.local && overlap(other, write));
         if (!locked) {
@@ -117,34 +135,10 @@ function run(list: readonly Write[], choose: (of: number) => number, overlapTest
           answered = Math.max(answered, write.sequence);
         });
       }
-      void index;
     }
     const next = published[apply.received];
-    if (next !== undefined && apply.room > 0) {
-      moves.push(() => {
-        const { sequence, dep, from, count } = next;
-        const entry = {
-          sequence,
-          dep,
-          flags: 0,
-          offset: from * sectorBytes,
-          length: count * sectorBytes,
-        };
-        apply.accept({ ...entry, device: overlapTest ? next.device : all.indexOf(next) }, 0, 0);
-      });
-    }
-    moves.push(() => {
-      const operation = apply.startNext();
-      if (operation < 0) return;
-      const left: [number, number, number][] = [];
-      for (let n = 0; n < apply.operationCount[operation]!; n += 1) {
-        const write = published[apply.operationFirst[operation]! + n - 1]!;
-        for (let s = write.from; s < write.from + write.count; s += 1) {
-          left.push([write.device, s, all.indexOf(write)]);
-        }
-      }
-      flights.push({ operation, left });
-    });
+    if (next !== undefined && apply.room > 0) moves.push(() => offer(next));
+    moves.push(start);
     for (const flight of flights) {
       moves.push(() => {
         if (flight.left.length > 0) {
@@ -186,27 +180,8 @@ function run(list: readonly Write[], choose: (of: number) => number, overlapTest
     flights = [];
     apply.record();
     const next = published[apply.received];
-    if (next !== undefined && apply.room > 0) {
-      const { sequence, dep, from, count } = next;
-      const entry = {
-        sequence,
-        dep,
-        flags: 0,
-        offset: from * sectorBytes,
-        length: count * sectorBytes,
-      };
-      apply.accept({ ...entry, device: overlapTest ? next.device : all.indexOf(next) }, 0, 0);
-    }
-    const operation = apply.startNext();
-    if (operation < 0) continue;
-    const left: [number, number, number][] = [];
-    for (let n = 0; n < apply.operationCount[operation]!; n += 1) {
-      const write = published[apply.operationFirst[operation]! + n - 1]!;
-      for (let s = write.from; s < write.from + write.count; s += 1) {
-        left.push([write.device, s, all.indexOf(write)]);
-      }
-    }
-    flights.push({ operation, left });
+    if (next !== undefined && apply.room > 0) offer(next);
+    start();
   }
   const local = [0, 1].map(() => Array.from({ length: sectors }, () => -1));
   for (const write of published) {

@@ -4,6 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import test from 'ava';
 import { type NativeRing, native } from '../../src/io/native.js';
@@ -96,7 +97,7 @@ class Rig {
 
 async function withFile(
   run: (rig: Rig, file: number, fd: number, scratch: Scratch) => Promise<void>,
-  { direct = false, growable = false, write = true, closed = false } = {},
+  { direct = false, write = true, closed = false, ringClosed = false } = {},
 ): Promise<void> {
   const scratch = await makeScratch();
   const path = scratch.path('file');
@@ -105,9 +106,9 @@ async function withFile(
   const { fd, alignmentBytes } = await native.openDevice(path, write, true, direct, false, 0, 500);
   const rig = new Rig();
   try {
-    await run(rig, rig.ring.addDevice(fd, write, growable, fileBytes, alignmentBytes), fd, scratch);
+    await run(rig, rig.ring.addDevice(fd, write, false, fileBytes, alignmentBytes), fd, scratch);
   } finally {
-    rig.ring.close();
+    if (!ringClosed) rig.ring.close();
     if (!closed) await native.closeFd(fd);
     await scratch.remove();
   }
@@ -355,21 +356,51 @@ test('a closed ring refuses every call', async (t) => {
   t.throws(() => rig.ring.close(), { message: /closed/ });
 });
 
-test('H22: a ring can be closed with operations in flight', async (t) => {
+test('H22: when a closed ring has returned, no operation of it lands any more', async (t) => {
+  await withFile(
+    async (rig, file, fd, scratch) => {
+      rig.arena.fill(5);
+      const flags = uringLayout.flagDurable;
+      for (let index = 0; index < recordCount; index++) {
+        rig.write(index, index, { op: opWrite, flags, file, offset: index * 1024, length: 1024 });
+      }
+      rig.ring.submit(recordCount);
+      rig.ring.close();
+      const path = scratch.path('file');
+      const atClose = readFileSync(path);
+      await native.closeFd(fd);
+      // The lock falls with the last reference to the file: nothing can be in flight behind it.
+      const next = await native.openDevice(path, true, false, false, false, 0, 10000);
+      t.true(readFileSync(path).equals(atClose));
+      await native.closeFd(next.fd);
+    },
+    { direct: true, closed: true, ringClosed: true },
+  );
+});
+
+test('H22: closing a ring brings back a receive that would wait for ever', async (t) => {
   const scratch = await makeScratch();
   const [near, far] = await streamPair(scratch.path('s'));
-  native.prepareSocket(near);
-  native.adoptFd(near);
-  native.adoptFd(far);
-  const rig = new Rig();
-  const socket = rig.ring.addSocket(near);
-  for (let index = 0; index < 8; index++) rig.write(index, index, { op: opReceive, file: socket });
-  rig.ring.submit(8);
-  rig.ring.close();
+  for (const fd of [near, far]) {
+    native.prepareSocket(fd);
+    native.adoptFd(fd);
+  }
+  const first = new Rig();
+  const socket = first.ring.addSocket(near);
+  for (let index = 0; index < 8; index++)
+    first.write(index, index, { op: opReceive, file: socket });
+  first.ring.submit(8);
+  first.ring.close();
+
+  // Had one of them survived, it would take these bytes.
+  const second = new Rig();
+  const [sender, receiver] = [second.ring.addSocket(far), second.ring.addSocket(near)];
+  t.is(await second.runOne({ op: opSend, file: sender, length: 100 }), 100);
+  t.is(await second.runOne({ op: opReceive, file: receiver }), 100);
+  second.ring.close();
   await native.closeFd(near);
   await native.closeFd(far);
   await scratch.remove();
-  t.pass();
 });
 
 test('the ring keeps the loop alive only while it has files or operations', async (t) => {

@@ -95,6 +95,8 @@ export class WriteTracker {
     } else {
       this.writer.publishZero(slot, kind === 'trim', wallMs);
     }
+    // The promise is kept: an overflow by the next write of the range must not demote this one.
+    slots.setDuties(slot, duty.none);
     return true;
   }
 

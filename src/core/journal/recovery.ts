@@ -18,6 +18,12 @@ export interface RecordFacts {
   readonly needed: boolean;
   /** Somewhere behind it a whole record of the same session begins. */
   readonly successor: boolean;
+  /**
+   * This is still the boot under which the file was written. Appends go one after another, so that a
+   * killed process leaves a beginning; a power cut keeps any subset of what was not flushed, and a
+   * whole record behind a bad one proves nothing then.
+   */
+  readonly ordered: boolean;
 }
 
 export type RecordVerdict = 'take' | 'end' | 'cut' | 'damage';
@@ -36,7 +42,11 @@ export const recordTable: readonly Row[] = [
   { id: 'end', when: { atEnd: true }, verdict: 'end' },
   { id: 'bad, committed', when: { committed: true }, verdict: 'damage' },
   { id: 'bad, acknowledged', when: { needed: true }, verdict: 'damage' },
-  { id: 'bad, something valid behind', when: { successor: true }, verdict: 'damage' },
+  {
+    id: 'bad, something valid behind',
+    when: { successor: true, ordered: true },
+    verdict: 'damage',
+  },
   { id: 'torn tail', when: {}, verdict: 'cut' },
 ];
 

@@ -73,6 +73,8 @@ class Host {
     const access = { path, access: 'readwrite', growable: true, createBytes: 4096 } as const;
     const device = await opener.open(access);
     try {
+      // The name first: a new file whose directory is not synced is gone after a power cut.
+      await opener.files.syncDirectory('/');
       await formatPstore({ device, opener, slots, clock, random });
     } finally {
       await device.close();
@@ -325,7 +327,7 @@ test('a failed write fails its save only, and the record before stays (H28)', as
   t.like(failed.reason, { code: 'TDMF_PSTORE_FAILED', details: { path, errno: 5 } });
   host.disk.fault = undefined;
   const leases = [(await host.load(1))?.lease, (await host.load(2))?.lease];
-  t.deepEqual(leases.toSorted(), [1, 2]);
+  t.true(leases.includes(1) && leases.includes(2), leases.join());
   await host.saved(recordOf(1, 3));
   await host.crash('powerCut');
   await host.start();

@@ -116,5 +116,6 @@ test('the applied position counts only in its era and under its boot (Rule 7a)',
   t.is(positions.applied(eraA, 'another boot'), undefined);
   t.is(new PositionPage(bytes, crc32c).applied(eraA, 'boot'), 6, 'by whoever opens it next');
   positions.forget();
+  positions.setApplied(7);
   t.is(positions.applied(eraA, 'boot'), undefined);
 });

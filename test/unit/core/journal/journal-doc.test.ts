@@ -48,7 +48,7 @@ test('docs/journal.md lists every row of Rule 25 with its verdict, in order', (t
     .slice(start + 2, start + 2 + recordTable.length)
     .map((line) => line.split('|').map((cell) => cell.trim()));
   t.deepEqual(
-    rows.map((cells) => [cells[1], cells[7]]),
+    rows.map((cells) => [cells[1], cells[8]]),
     recordTable.map(({ id, verdict }) => [id, verdict]),
   );
 });

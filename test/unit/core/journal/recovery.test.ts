@@ -14,6 +14,7 @@ const facts: RecordFacts = {
   committed: false,
   needed: false,
   successor: false,
+  ordered: true,
 };
 
 const rows: Record<string, [Partial<RecordFacts>, string]> = {
@@ -34,13 +35,17 @@ for (const [id, [change, verdict]] of Object.entries(rows)) {
 }
 
 test('every row of the table has its test, and every combination of facts a verdict', (t) => {
+  const lost = judgeRecord({ ...facts, successor: true, ordered: false });
+  t.is(lost.id, 'torn tail', 'a power cut loses any subset of what was not flushed');
   t.deepEqual(
     recordTable.map(({ id }) => id),
     Object.keys(rows),
   );
-  for (let bits = 0; bits < 32; bits += 1) {
-    const [valid, atEnd, committed, needed, successor] = [1, 2, 4, 8, 16].map((b) => !!(bits & b));
-    const some = { valid, atEnd, committed, needed, successor } as unknown as RecordFacts;
+  for (let bits = 0; bits < 64; bits += 1) {
+    const [valid, atEnd, committed, needed, successor, ordered] = [1, 2, 4, 8, 16, 32].map(
+      (b) => !!(bits & b),
+    );
+    const some = { valid, atEnd, committed, needed, successor, ordered } as unknown as RecordFacts;
     t.truthy(judgeRecord(some).verdict);
   }
 });

@@ -1,0 +1,36 @@
+/**
+ * What the pstore of a simulated primary says of a group, as a start that happened now would read it
+ * (I6): the newest acknowledged record, straight from the simulated disk.
+ */
+import { crc32c } from '../core/checksum.js';
+import { decodeGroupRecord } from '../core/pstore/codec.js';
+import { pstorePageBytes, recordCopyBytes, slotAt, slotBytes } from '../core/pstore/layout.js';
+import type { GroupRecord } from '../core/pstore/record.js';
+import { recoverSlot } from '../core/pstore/recovery.js';
+import { decodeAck, decodeCopy } from '../core/pstore/slot.js';
+import { decodeSuperblock } from '../core/pstore/superblock.js';
+import { pstorePath } from './cluster-options.js';
+import type { SimNode } from './node.js';
+
+export function recordInPstore(node: SimNode, group: number): GroupRecord | undefined {
+  const { live } = node.disk(pstorePath);
+  const superblock = decodeSuperblock(live.subarray(0, pstorePageBytes), crc32c);
+  if (superblock.state !== 'good') return undefined;
+  const { nodeId, slots } = superblock.superblock;
+  for (let slot = 0; slot < slots; slot++) {
+    const bytes = live.subarray(slotAt(slot), slotAt(slot) + slotBytes);
+    const place = { nodeId, slot };
+    const first = decodeCopy(bytes.subarray(0, recordCopyBytes), place, 0, crc32c);
+    const second = decodeCopy(
+      bytes.subarray(recordCopyBytes, 2 * recordCopyBytes),
+      place,
+      1,
+      crc32c,
+    );
+    const acknowledged = decodeAck(bytes.subarray(slotBytes - pstorePageBytes), place, crc32c);
+    const state = recoverSlot(first, second, acknowledged);
+    if (state.decision !== 'newest' || state.newest.group !== group) continue;
+    return decodeGroupRecord(state.newest.payload);
+  }
+  return undefined;
+}

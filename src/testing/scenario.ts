@@ -1,0 +1,189 @@
+/**
+ * One simulated run: a safety phase with faults, in which nothing may go wrong, then a liveness
+ * phase: everything is healed, and within a bound every group must be NORMAL and its mirror
+ * identical (I14). The operator does what this version leaves to him: `launchrefresh -f` where a
+ * group waits in TRACKING or PASSTHRU, and `launchpmd` where the PMD was stopped or refused.
+ */
+import { AssertionError as BrokenPromise } from 'node:assert';
+import { missingForConvergence, mustBeIdentical } from './checkers/convergence.js';
+import { SimCluster } from './cluster.js';
+import { type FaultLane, Faults, faultLanes, laneOf } from './faults.js';
+import { Prng } from './prng.js';
+import { type FaultKind, type SwarmOptions, drawSwarm } from './swarm.js';
+import { Watch } from './watch.js';
+import { Workload } from './workload.js';
+import { LateError, SimWorld } from './world.js';
+
+/** Exit codes of a run that failed (house rules 3.3). */
+export const simExit = { assertion: 127, liveness: 128, correctness: 129 } as const;
+
+export interface SimFailure {
+  readonly exitCode: (typeof simExit)[keyof typeof simExit];
+  readonly message: string;
+  readonly trace: string;
+}
+
+export interface SimResult {
+  readonly seed: number;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly writes: number;
+  readonly answered: number;
+  /** How often the order and the dirt were looked at. */
+  readonly orderChecks: number;
+  readonly dirtChecks: number;
+  readonly faults: ReadonlyMap<FaultKind, number>;
+  /** Modes the groups went through, with the number of changes to each. */
+  readonly modes: ReadonlyMap<string, number>;
+  readonly failure: SimFailure | undefined;
+}
+
+/** `onTrace` gets every line of the trace as it is written. */
+export function runSeed(seed: number, onTrace?: (line: string) => void): Promise<SimResult> {
+  return runScenario(drawSwarm(seed), onTrace);
+}
+
+export async function runScenario(
+  options: SwarmOptions,
+  onTrace?: (line: string) => void,
+): Promise<SimResult> {
+  const scenario = new Scenario(options);
+  scenario.world.onTrace = onTrace;
+  return scenario.run();
+}
+
+export class Scenario {
+  readonly world: SimWorld;
+  readonly cluster: SimCluster;
+  readonly options: SwarmOptions;
+  readonly workloads: readonly Workload[];
+  readonly watch: Watch;
+  readonly faults: Faults;
+  readonly #modes = new Map<string, number>();
+  #started = false;
+  #healing = false;
+  /** Lanes in which a fault is under way. */
+  #busyLanes = 0;
+
+  constructor(options: SwarmOptions) {
+    this.options = options;
+    this.world = new SimWorld(options.seed);
+    const chance = new Prng(options.seed).fork('scenario');
+    this.cluster = new SimCluster(this.world, options.cluster);
+    this.cluster.primary.onEvent = (type, { to }) => {
+      if (type === 'mode.changed') this.#modes.set(String(to), (this.#modes.get(String(to)) ?? 0) + 1);
+    };
+    this.workloads = this.cluster.histories.map(
+      (_, group) => new Workload(this.cluster, group, options.writers, chance.fork('writers')),
+    );
+    for (const workload of this.workloads) workload.paused = true;
+    this.watch = new Watch(this.cluster, this.workloads, options.dirtEvery);
+    this.faults = new Faults(this.cluster, chance.fork('faults'));
+    for (const lane of faultLanes) {
+      const kinds = options.faults.filter((kind) => laneOf(kind) === lane);
+      if (kinds.length > 0) this.#lane(lane, kinds, chance.fork(lane));
+    }
+    const operator = chance.fork('operator');
+    for (const group of this.cluster.histories.keys()) this.#operate(group, operator);
+  }
+
+  async run(): Promise<SimResult> {
+    try {
+      await this.#safety();
+      await this.#liveness();
+      return this.#result(undefined);
+    } catch (error) {
+      return this.#result(this.#failureOf(error));
+    }
+  }
+
+  async #safety(): Promise<void> {
+    const { world, cluster, options } = this;
+    await world.settled(cluster.start(), 10_000, 'the start of both hosts');
+    this.#started = true;
+    for (const workload of this.workloads) workload.paused = false;
+    await world.run(options.safetyMs);
+  }
+
+  async #liveness(): Promise<void> {
+    const { world, cluster } = this;
+    this.#healing = true;
+    await world.until(() => this.#busyLanes === 0, 120_000, 'the faults end');
+    await world.settled(this.faults.heal(), 60_000, 'healing');
+    // Applications go on for a while in fair weather, then stop.
+    await world.run(500);
+    for (const workload of this.workloads) workload.paused = true;
+    const end = world.now + this.options.livenessMs;
+    for (const [group, history] of cluster.histories.entries()) {
+      let missing: string | undefined = 'nobody has looked';
+      while (missing !== undefined) {
+        if (world.now > end) throw new LateError(`I14: group ${group}: ${missing}`);
+        await world.run(100);
+        const status = await world.settled(cluster.primary.status(group), 60_000, 'status');
+        const idle = this.workloads[group]!.outstanding === 0;
+        missing = missingForConvergence(cluster.primary.started.get(group), status);
+        if (!idle) missing ??= 'requests without an answer';
+      }
+      const watched = this.watch.groups[group]!;
+      mustBeIdentical(history, watched.view);
+      this.watch.checkDear(watched);
+    }
+  }
+
+  #lane(lane: FaultLane, kinds: readonly FaultKind[], chance: Prng): void {
+    const { cluster, options } = this;
+    cluster.background(`faults of ${lane}`, async () => {
+      for (;;) {
+        await cluster.sleep(1 + chance.below(options.faultGapMs));
+        if (this.#healing) return;
+        if (!this.#started) continue;
+        this.#busyLanes++;
+        await this.faults.inject(chance.pick(kinds));
+        this.#busyLanes--;
+      }
+    });
+  }
+
+  #operate(group: number, chance: Prng): void {
+    const { cluster, options } = this;
+    cluster.background('the operator', async () => {
+      for (;;) {
+        await cluster.sleep(1 + chance.below(options.operatorMs));
+        const status = await cluster.primary.status(group);
+        if (status === undefined) continue;
+        const waits = status.mode === 'PASSTHRU' || status.mode === 'TRACKING';
+        if (status.connection === 'ACCUMULATE' && (this.#healing || !waits)) {
+          await cluster.operator(group, 'launchpmd');
+        }
+        if (waits) await cluster.operator(group, 'launchrefresh', { kind: 'full' });
+      }
+    });
+  }
+
+  #failureOf(error: unknown): SimFailure {
+    const message = error instanceof Error ? error.message : String(error);
+    const trace = this.world.lastTrace();
+    if (error instanceof BrokenPromise) return { exitCode: simExit.correctness, message, trace };
+    if (error instanceof LateError) return { exitCode: simExit.liveness, message, trace };
+    // An assertion of the product, or a bug nobody has thought of.
+    const stack = error instanceof Error ? error.stack : undefined;
+    return { exitCode: simExit.assertion, message: `${message}\n${stack ?? ''}`, trace };
+  }
+
+  #result(failure: SimFailure | undefined): SimResult {
+    const { world, cluster, watch } = this;
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
+    return {
+      seed: this.options.seed,
+      events: world.delivered,
+      simulatedMs: world.now,
+      writes: sum(this.workloads.map(({ issued }) => issued)),
+      answered: sum(cluster.histories.map(({ answered }) => answered)),
+      orderChecks: sum(watch.groups.map(({ order }) => order.checks)),
+      dirtChecks: sum(watch.groups.map(({ dirt }) => dirt.checks)),
+      faults: this.faults.counts,
+      modes: this.#modes,
+      failure,
+    };
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What a seed stands for: the pair of hosts, the applications, and which faults exist at all, each
+ * drawn by chance (swarm testing: a run without a certain fault sees what that fault would hide).
+ * Plain data; a failure prints it.
+ */
+import type { ClusterOptions } from './cluster-options.js';
+import { Prng } from './prng.js';
+import { type WorkloadKind, type WriterOptions, workloadKinds } from './workload.js';
+
+export const faultKinds = [
+  'link.cut',
+  'link.cutAt',
+  'link.stall',
+  'link.silent',
+  'network.down',
+  'secondary.kill',
+  'secondary.powerCut',
+  'secondary.restart',
+  'mirror.error',
+  'primary.throw',
+  'primary.thread',
+  'primary.restart',
+  'primary.kill',
+  'primary.powerCut',
+  'local.error',
+  'operator.killrefresh',
+  'operator.killpmd',
+  'operator.launchrefresh',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+export interface SwarmOptions {
+  readonly seed: number;
+  readonly cluster: ClusterOptions;
+  readonly writers: readonly WriterOptions[];
+  /** Faults that happen in this run; a kind that is there twice happens twice as often. */
+  readonly faults: readonly FaultKind[];
+  /** Longest pause between two faults of one lane. */
+  readonly faultGapMs: number;
+  readonly safetyMs: number;
+  /** Within this much simulated time after the last fault everything must be well again. */
+  readonly livenessMs: number;
+  /** How often the operator looks at a group that waits for him. */
+  readonly operatorMs: number;
+  readonly dirtEvery: number;
+}
+
+/** Writes of one run, about. */
+const writesMin = 200;
+const writesMax = 900;
+
+export function drawSwarm(seed: number): SwarmOptions {
+  const chance = new Prng(seed).fork('swarm');
+  const safetyMs = chance.between(3, 12) * 1000;
+  const writers = drawWriters(chance, safetyMs);
+  return {
+    seed,
+    cluster: drawCluster(chance),
+    writers,
+    faults: drawFaults(chance),
+    faultGapMs: chance.pick([500, 2000, 6000]),
+    safetyMs,
+    livenessMs: 5 * 60_000,
+    operatorMs: chance.pick([20, 100, 1000]),
+    dirtEvery: chance.between(8, 40),
+  };
+}
+
+function drawCluster(chance: Prng): ClusterOptions {
+  const kib = 1024;
+  const sizes = [128, 256, 256, 512, 1024] as const;
+  const count = chance.pick([1, 1, 2, 2, 3]);
+  const delayMs = chance.pick([0.05, 0.2, 1, 8]);
+  return {
+    groups: chance.chance(1, 8) ? 2 : 1,
+    deviceBytes: Array.from({ length: count }, () => chance.pick(sizes) * kib),
+    filledOf16: chance.pick([0, 8, 15, 16]),
+    logicalBlockBytes: chance.pick([512, 512, 4096]),
+    direct: chance.chance(1, 5),
+    babBytes: chance.pick([1, 1, 2, 4]) * kib * kib,
+    windowBytes: chance.pick([1, 2, 4]) * kib * kib,
+    chunkSizeKb: chance.pick([4, 16, 64, 256]),
+    chunkDelayMs: chance.pick([0, 0, 0, 5]),
+    diskMs: chance.pick([0.2, 1, 3, 12]),
+    mirrorMs: chance.pick([0.2, 1, 3, 12]),
+    messageMs: chance.pick([0.05, 0.2, 2, 20]),
+    network: {
+      delayMs,
+      jitterMs: chance.pick([0, delayMs, 4 * delayMs]),
+      chunkBytesMax: chance.pick([1500, 16 * kib, 64 * kib]),
+      windowBytes: chance.pick([64, 256, 1024]) * kib,
+      bytesPerMs: chance.pick([0, 0, 500, 5000]),
+    },
+    drainOnStopMs: chance.pick([50, 1000, 5000]),
+  };
+}
+
+function drawWriters(chance: Prng, safetyMs: number): WriterOptions[] {
+  const count = chance.between(1, 3);
+  const depths = Array.from({ length: count }, () => chance.pick([1, 1, 2, 4, 8]));
+  const lanes = depths.reduce((sum, depth) => sum + depth, 0);
+  const writes = chance.between(writesMin, writesMax);
+  const gapMs = (2 * safetyMs * lanes) / writes;
+  return depths.map((depth) => ({
+    kind: chance.pick<WorkloadKind>(workloadKinds),
+    depth,
+    gapMs: gapMs * chance.pick([0.5, 1, 2]),
+    sectorsMax: chance.pick([8, 32, 128, 256]),
+    zeroesOf16: chance.pick([0, 1, 4]),
+    flushesOf16: chance.pick([0, 1, 2]),
+    readsOf16: chance.pick([0, 1]),
+  }));
+}
+
+function drawFaults(chance: Prng): FaultKind[] {
+  // A few runs in calm weather: what goes wrong there needs no fault.
+  if (chance.chance(1, 16)) return [];
+  const drawn = faultKinds.filter((kind) => chance.chance(1, disruptive.includes(kind) ? 6 : 3));
+  const favourites = drawn.filter((kind) => !disruptive.includes(kind) && chance.chance(1, 2));
+  return [...drawn, ...favourites, ...favourites];
+}
+
+/** After these a full refresh begins anew: with too many of them there is nothing but refreshes. */
+const disruptive: readonly FaultKind[] = [
+  'primary.kill',
+  'primary.powerCut',
+  'operator.killrefresh',
+  'operator.launchrefresh',
+];

@@ -1,0 +1,77 @@
+/**
+ * The checkers of one simulated run, called after every event of the world: cheap ones always, dear
+ * ones when something they look at has changed or every so many events.
+ */
+import { AckChecker } from './checkers/acks.js';
+import { checkBounds } from './checkers/bounds.js';
+import { DirtChecker } from './checkers/dirt.js';
+import { OrderChecker } from './checkers/order.js';
+import type { SimCluster } from './cluster.js';
+import { recordInPstore } from './pstore-view.js';
+import { SecondaryView } from './secondary-view.js';
+import type { Workload } from './workload.js';
+import { LateError } from './world.js';
+
+/** A run of a seed needs far fewer; more means that something turns in a circle. */
+const eventsMax = 300_000;
+
+interface Watched {
+  readonly group: number;
+  readonly view: SecondaryView;
+  readonly order: OrderChecker;
+  readonly dirt: DirtChecker;
+  readonly acks: AckChecker;
+  boots: number;
+}
+
+export class Watch {
+  readonly groups: readonly Watched[];
+  readonly #cluster: SimCluster;
+  readonly #workloads: readonly Workload[];
+  readonly #dirtEvery: number;
+
+  constructor(cluster: SimCluster, workloads: readonly Workload[], dirtEvery: number) {
+    this.#cluster = cluster;
+    this.#workloads = workloads;
+    this.#dirtEvery = dirtEvery;
+    this.groups = cluster.histories.map((history, group) => {
+      const view = new SecondaryView(cluster.secondary.node, group, history.devices.length);
+      return {
+        group,
+        view,
+        order: new OrderChecker(history, view),
+        dirt: new DirtChecker(history, view),
+        acks: new AckChecker(view),
+        boots: 0,
+      };
+    });
+    cluster.world.afterStep = () => this.check();
+  }
+
+  check(): void {
+    const { world, failure } = this.#cluster;
+    if (failure !== undefined) throw failure;
+    if (world.delivered > eventsMax) throw new LateError(`${eventsMax} events, and no end`);
+    const dear = world.delivered % this.#dirtEvery === 0;
+    for (const watched of this.groups) {
+      const { boots } = this.#cluster.secondary.node;
+      const disturbed = boots !== watched.boots;
+      watched.boots = boots;
+      if (disturbed) watched.order.disturbed();
+      watched.order.check();
+      if (dear || disturbed) this.checkDear(watched);
+    }
+    if (world.delivered % 64 === 0) for (const workload of this.#workloads) workload.checkWaiting();
+  }
+
+  checkDear({ group, dirt, acks }: Watched): void {
+    const { primary } = this.#cluster;
+    acks.check();
+    const started = primary.started.get(group);
+    if (started === undefined) return;
+    const pool = primary.pool();
+    checkBounds(started, pool);
+    // Whoever says that every block may differ has forgotten nothing.
+    if (recordInPstore(primary.node, group)?.mapAll === false) dirt.check(started, pool);
+  }
+}
