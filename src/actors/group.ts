@@ -339,8 +339,12 @@ class Group implements Actor<GroupMessage> {
       case 'refresh.failed':
         this.#send({ type: 'refresh.failed', code: message.code });
         break;
-      case 'refresh.converged':
       case 'refresh.frozenRead':
+        // Said late by an attempt that was given up, it would take the mark too early (R6).
+        if (message.era !== this.#commands.babEra?.era) return;
+        this.#send({ type: 'refresh.frozenRead' });
+        break;
+      case 'refresh.converged':
       case 'refresh.phaseBLost':
         this.#send({ type: message.type });
         break;

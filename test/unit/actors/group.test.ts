@@ -305,6 +305,24 @@ test('a commit of an abandoned attempt changes nothing (H6)', async (t) => {
   t.is(group.record?.base, undefined);
 });
 
+test('the last read of an abandoned attempt does not take the mark of the next one (R6)', async (t) => {
+  const group = await GroupWorld.start();
+  await group.toPhaseA();
+  group.silent.add('pmd.phaseB');
+  await group.converge();
+  const { refreshId } = group;
+  const { era } = group.last('pmd.phaseB');
+  await group.fact({ type: 'refresh.phaseBLost', refreshId });
+  await group.world.run(refreshBackoffFirstMs);
+  await group.converge();
+  t.not(group.last('pmd.phaseB').era, era);
+  group.forget();
+  await group.fact({ type: 'refresh.frozenRead', refreshId, era });
+  t.deepEqual(group.log, []);
+  await group.fact({ type: 'refresh.frozenRead', refreshId, era: group.last('pmd.phaseB').era });
+  t.true(group.log.includes('driver.mark'));
+});
+
 test('a commit that crosses an overflow keeps the map, and the base stands (R8, H6)', async (t) => {
   const group = await GroupWorld.start();
   await group.toPhaseA();
