@@ -153,6 +153,7 @@ export class SimPrimary {
       host.main.actors
         .address<unknown>(`g${group}/driver`)
         .tell({ type: 'driver.unknown' } satisfies { type: string });
+      while (this.#is(host) && this.#expectedFailures > 0) await this.#pause(1);
       return;
     }
     // The other groups of that thread go with it.
