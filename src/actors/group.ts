@@ -243,7 +243,7 @@ class Group implements Actor<GroupMessage> {
     this.#mustRun();
     const request = requestOf(verb, args);
     mustBeAccepted(this.#mode(), this.#link, request);
-    if (request === 'operator.killpmd') this.#news.problem = undefined;
+    if (request === 'operator.killpmd') this.#news.forgetProblem();
     this.#send({ type: request });
     // The operator hears "done" when a crash could not undo it any more (I6).
     await this.#keeper.settled();
