@@ -100,11 +100,7 @@ export class PrimaryGroups {
       this.#started.set(group, started);
       try {
         await this.#spawn(group, started, false);
-<<<<<<< HEAD
         // Only now: a group that was refused must not take the device of another at the next boot.
-=======
-        // Last: a start that failed is not tried again by the next tdmfd.
->>>>>>> ux
         await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
       } catch (error) {
         await this.#end(group, started);

@@ -3,26 +3,14 @@
  * ever formatted: a path that was mistyped must not cost somebody's data.
  */
 import { stat } from 'node:fs/promises';
-
-<<<<<<< HEAD
-
 import { dirname } from 'node:path';
-import { formatPstore } from '../actors/pstore-format.js';
-import { groupsMax } from '../core/constants.js';
-import { isTdmfError, TdmfError } from '../core/errors.js';
-import { pstoreBytes } from '../core/pstore/layout.js';
-import { atomicFiles } from '../io/atomic-files.js';
-
-=======
-
 import { DeviceCalls } from '../actors/device-calls.js';
 import { checksumOf, formatPstore, readSuperblock } from '../actors/pstore-format.js';
 import { groupsMax } from '../core/constants.js';
 import { isTdmfError, TdmfError } from '../core/errors.js';
 import { firstSlotAt, pstoreBytes } from '../core/pstore/layout.js';
 
->>>>>>> ux
-
+import { atomicFiles } from '../io/atomic-files.js';
 import type { Io } from '../io/open-io.js';
 import { SystemClock } from '../io/system-clock.js';
 import { systemRandom } from '../io/system-random.js';
