@@ -121,7 +121,7 @@ test.serial(
     bench.spawned.length = 0;
     let stop: Promise<void> | undefined;
     bench.before.set('g0/driver', async () => {
-      stop = bench.groups.stop(0, true);
+      stop = bench.groups.stop(0, { force: true });
       await new Promise((resolve) => setImmediate(resolve));
     });
     await bench.groups.setFailed('g0', restart, new Error('crash'));
@@ -132,7 +132,7 @@ test.serial(
     bench.before.clear();
     await bench.groups.start(0);
     bench.spawned.length = 0;
-    const stopping = bench.groups.stop(0, true);
+    const stopping = bench.groups.stop(0, { force: true });
     const again = bench.groups.start(0);
     await bench.groups.setFailed('g0', restart, new Error('crash of the one before'));
     await Promise.all([stopping, again]);
@@ -179,7 +179,7 @@ test.serial(
     t.deepEqual(bench.spawned, ['g0/driver']);
     // Nothing holds the device: its lock is on the description that the driver had shared (H22).
     bench.resized = undefined;
-    await bench.groups.stop(0, true);
+    await bench.groups.stop(0, { force: true });
     await bench.groups.start(0);
   },
 );
