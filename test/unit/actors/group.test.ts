@@ -172,7 +172,7 @@ test('a lost link in NORMAL changes the connection, not the mode (I15)', async (
   group.forget();
   const code = 'TDMF_LINK_LOST';
   await group.fact({ type: 'link.lost', code, message: 'cut', retryInMs: 100 });
-  t.deepEqual(group.log, ['event link.changed NOT_CONNECTED']);
+  t.deepEqual(group.log, ['event link.failed', 'event link.changed NOT_CONNECTED']);
   t.like(await group.status(), { mode: 'NORMAL', connection: 'NOT_CONNECTED', problem: { code } });
   await group.world.run(5_000);
   const { mirrorStateAgeSeconds } = await group.status();

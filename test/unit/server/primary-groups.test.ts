@@ -108,7 +108,7 @@ class Bench {
       await device.close();
       return [{ ...shared, sizeBytes: deviceBytes / 2 }];
     }
-    return { mode: this.mode, connection: 'CONNECTED', reasons: [], refresh: null };
+    return { mode: this.mode, connection: 'CONNECTED', reasons: [], refresh: null, problem: null };
   }
 }
 
