@@ -121,7 +121,11 @@ export async function startLinkHost(
 /** A session's own wall: what fails in it ends it, and neither its neighbours nor this actor (I11). */
 function sessionContext(context: ActorContext, id: string, failed: () => void): ActorContext {
   const fail = (error: unknown): void => {
-    if (!isTdmfError(error)) context.log.write('error', 'a session failed', { id, error });
+    // What the RMD could only call "failed" has a cause that nobody expected.
+    const cause = isTdmfError(error) ? error.cause : error;
+    if (cause !== undefined && !isTdmfError(cause)) {
+      context.log.write('error', 'a session failed', { id, error: cause });
+    }
     failed();
   };
   const guard: ActorContext['guard'] =

@@ -175,8 +175,13 @@ export class MirrorSession {
     if (error !== undefined) throw await this.#lost(error);
     const { refreshId } = message;
     const changed = { state: 'incoherent', refreshId, reach: 0, journal: undefined } as const;
+    const before = this.record.record.state;
     await this.#claim(changed);
+    // The primary shows what it heard last, and must not call a mirror coherent that is not (I18).
+    if (before !== changed.state) this.#options.events.stateChanged(changed.state);
     await removeSegments(this.#place);
+    // A flush of the stream before may have begun meanwhile.
+    await this.#mirrorFlush.settle();
     this.#era = undefined;
     this.#recording = false;
     this.#refreshId = refreshId;
@@ -299,7 +304,11 @@ export class MirrorSession {
     into.durable = 0;
     into.blocks = 0;
     if (this.phase === 'phaseA') into.blocks = blocks.applied;
-    if (this.phase === 'phaseB') into.blocks = this.#journal!.i.appended;
+    if (this.phase === 'phaseB') {
+      // While an aborted attempt is taken away nothing of it counts; its blocks are given back.
+      into.blocks = this.#journal?.i.appended ?? this.#lastBlock;
+      if (this.#journal === undefined) return;
+    }
     if (this.phase !== 'stream' && this.phase !== 'phaseB') return;
     into.durable = this.#durable;
     if (this.#toJournal) {

@@ -100,7 +100,7 @@ export class PrimaryGroups {
       this.#started.set(group, started);
       try {
         await this.#spawn(group, started, false);
-        // Last: a start that failed is not tried again by the next tdmfd.
+        // Only now: a group that was refused must not take the device of another at the next boot.
         await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
       } catch (error) {
         await this.#end(group, started);
@@ -171,6 +171,10 @@ export class PrimaryGroups {
       });
       if (view.latched) throw refused('TRACKING');
     }
+    // Entries that were dropped, for a refresh or as poison, count as done and are not on the mirror.
+    const after = (await this.infoOf(group)).mode;
+    if (after === 'NORMAL') return;
+    throw new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode: after });
   }
 
   /** Groups that ran when the home was last used run again (MD 34). */
@@ -205,8 +209,12 @@ export class PrimaryGroups {
     const group = Number(set.slice(1));
     const started = this.#started.get(group);
     if (started === undefined || decision.kind === 'park') return;
-    await this.#spawn(group, started, true);
-    this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
+    await this.#inTurn(group, async () => {
+      // Stopped meanwhile: its slot of the BAB may be another group's by now (Rule 42a).
+      if (this.#started.get(group) !== started) return;
+      await this.#spawn(group, started, true);
+      this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
+    });
   }
 
   async info(): Promise<PrimaryInfo[]> {
@@ -259,6 +267,7 @@ export class PrimaryGroups {
       options: { ...ids, shared, devices: config.devices, recovering },
     });
     const devices = await system.ask<SharedDevices>(`${set}/driver`, { kind: 'driver.share' });
+    await this.#checkSizes(started, devices);
     await system.spawn({
       id: ids.pmdActor,
       kind: 'pmd',
@@ -349,6 +358,16 @@ export class PrimaryGroups {
         throw new TdmfError('TDMF_DEVICE_SIZE', { path: data, actual: sizeBytes, expected: 512 });
       }),
     );
+  }
+
+  /** The maps, the clients and the mirror know the size of before; another needs a stop and a start. */
+  async #checkSizes({ sizes }: StartedGroup, devices: SharedDevices): Promise<void> {
+    const index = devices.findIndex(({ sizeBytes }, device) => sizeBytes !== sizes[device]);
+    if (index < 0) return;
+    // They are ours to close: the lock is on what they describe (H22).
+    await Promise.all(devices.map((device) => this.#options.io.adopt(device).close()));
+    const { path, sizeBytes } = devices[index]!;
+    throw new TdmfError('TDMF_DEVICE_SIZE', { path, actual: sizeBytes, expected: sizes[index] });
   }
 
   #inTurn<T>(group: number, run: () => Promise<T>): Promise<T> {

@@ -3,11 +3,14 @@
  * ever formatted: a path that was mistyped must not cost somebody's data.
  */
 import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { DeviceCalls } from '../actors/device-calls.js';
 import { checksumOf, formatPstore, readSuperblock } from '../actors/pstore-format.js';
 import { groupsMax } from '../core/constants.js';
 import { isTdmfError, TdmfError } from '../core/errors.js';
 import { firstSlotAt, pstoreBytes } from '../core/pstore/layout.js';
+
+import { atomicFiles } from '../io/atomic-files.js';
 import type { Io } from '../io/open-io.js';
 import { SystemClock } from '../io/system-clock.js';
 import { systemRandom } from '../io/system-random.js';
@@ -38,6 +41,8 @@ export async function ensurePstore(io: Io, path: string): Promise<boolean> {
   } finally {
     await device.close();
   }
+  // The name too must survive a power cut: without it the pstore is gone, and with it all lineage.
+  await atomicFiles.syncDirectory(dirname(path));
   return true;
 }
 

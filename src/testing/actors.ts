@@ -19,6 +19,8 @@ export interface SimActorsOptions {
   readonly ports: Ports;
   readonly onEvent: (type: string, payload: Readonly<Record<string, unknown>>) => void;
   readonly onFailed: (id: string, error: unknown) => void;
+  /** Longest way of a message: a busy thread looks at its mailboxes late. */
+  readonly messageMs?: number;
   /** An actor writes a line of level `error`: bugs end up here when the actor keeps them in (I11). */
   readonly onError?: (id: string, fields: Readonly<Record<string, unknown>> | undefined) => void;
   /** Shared by the threads of one process: who is where. */
@@ -29,7 +31,7 @@ export type SimDirectory = Map<string, ActorCell>;
 
 /** Messages one actor receives in one delivery. */
 const messagesPerRun = 8;
-const messageDelayMsMax = 0.2;
+const messageMsDefault = 0.2;
 
 export class SimActors implements CellPlace {
   readonly #options: SimActorsOptions;
@@ -108,7 +110,7 @@ export class SimActors implements CellPlace {
   ready(cell: ActorCell): void {
     if (this.#scheduled.has(cell)) return;
     this.#scheduled.add(cell);
-    this.#options.world.soon(messageDelayMsMax, 'message', () => {
+    this.#options.world.soon(this.#options.messageMs ?? messageMsDefault, 'message', () => {
       this.#scheduled.delete(cell);
       if (this.#alive && cell.run(messagesPerRun)) this.ready(cell);
     });

@@ -21,6 +21,8 @@ export interface ClusterOptions {
   /** Longest time of one disk operation. */
   readonly diskMs: number;
   readonly mirrorMs: number;
+  /** Longest way of a message from actor to actor. */
+  readonly messageMs: number;
   readonly network: Partial<SimLinkOptions>;
   /** How long a clean stop drains (Rule 31). */
   readonly drainOnStopMs: number;
@@ -38,6 +40,7 @@ export const smallCluster: ClusterOptions = {
   chunkDelayMs: 0,
   diskMs: 1,
   mirrorMs: 1,
+  messageMs: 0.2,
   network: {},
   drainOnStopMs: 5_000,
 };

@@ -81,6 +81,8 @@ export class NbdClient {
   }
 
   #look(): void {
+    // Last bytes of a dead thread may still arrive; its connection is over all the same.
+    if (this.#lost) return;
     const more = this.#stream.takeReplies();
     if (more.length > 0) {
       const all = new Uint8Array(this.#received.length + more.length);

@@ -92,11 +92,12 @@ export class SimPrimary {
   /** tdmfd starts, and every group with it. `settled`: nothing of an earlier one can happen now. */
   async start(settled?: () => void): Promise<void> {
     assert.ok(this.host === undefined, 'the primary runs once');
-    await this.#locksFree();
+    await this.#locksFree([...this.node.disks.keys()]);
     settled?.();
     const host = new SimHost({
       node: this.node,
       network: this.#network,
+      messageMs: this.#options.messageMs,
       onEvent: (type, payload) => this.onEvent?.(type, payload),
       onFailed: (id, error) => this.#failed(host, id, error),
     });
@@ -152,15 +153,15 @@ export class SimPrimary {
       host.main.actors
         .address<unknown>(`g${group}/driver`)
         .tell({ type: 'driver.unknown' } satisfies { type: string });
+      while (this.#is(host) && this.#expectedFailures > 0) await this.#pause(1);
       return;
     }
-    started.running = false;
+    // The other groups of that thread go with it.
+    const all = [...this.started.values()];
+    for (const one of all) one.running = false;
     this.#loseClients();
     await host.crashThread('h0');
-    // The other groups of that thread are gone with it.
-    for (const other of this.started.values()) {
-      if (this.#is(host)) await this.#restart(host, other);
-    }
+    for (const one of all) if (this.#is(host)) await this.#restart(host, one);
   }
 
   operator(group: number, verb: string, args: Readonly<Record<string, unknown>> = {}) {
@@ -319,12 +320,14 @@ export class SimPrimary {
       home.stop(`g${group}/group`),
     ]);
     if (!this.#is(host)) return;
-    await this.#locksFree();
+    await this.#locksFree(this.#pathsOf(group));
     if (this.#is(host)) await this.#spawn(host, started, true);
   }
 
   #failed(host: SimHost, id: string, error: unknown): void {
-    this.#world.trace(`primary ${id} failed: ${error instanceof Error ? error.stack : error}`);
+    this.#world.trace(
+      `primary ${id} failed: ${error instanceof Error ? error.stack : String(error)}`,
+    );
     if (!this.#is(host)) return;
     if (this.#expectedFailures === 0 || !id.endsWith('/driver')) {
       this.onFailure?.(id, error);
@@ -363,15 +366,12 @@ export class SimPrimary {
   }
 
   /** The I/O of those who died has ended, and their locks are free (H22). */
-  async #locksFree(): Promise<void> {
-    while ([...this.node.disks.values()].some((disk) => this.#locked(disk))) await this.#pause(0.5);
+  async #locksFree(paths: readonly string[]): Promise<void> {
+    while (paths.some((path) => this.node.disk(path).holders > 0)) await this.#pause(0.5);
   }
 
-  #locked(disk: { readonly path: string; readonly holders: number }): boolean {
-    if (disk.path === pstorePath && this.host !== undefined) return false;
-    const [, group] = /g(\d+)d/.exec(disk.path) ?? [];
-    if (group !== undefined && this.started.get(Number(group))?.running === true) return false;
-    return disk.holders > 0;
+  #pathsOf(group: number): string[] {
+    return this.#options.deviceBytes.map((_, device) => dataPath(group, device));
   }
 
   #pause(ms: number): Promise<void> {

@@ -9,7 +9,7 @@ import { missingForConvergence, mustBeIdentical } from './checkers/convergence.j
 import { SimCluster } from './cluster.js';
 import { type FaultLane, Faults, faultLanes, laneOf } from './faults.js';
 import { Prng } from './prng.js';
-import { type FaultKind, type SwarmOptions, drawSwarm } from './swarm.js';
+import { drawSwarm, type FaultKind, type SwarmOptions } from './swarm.js';
 import { Watch } from './watch.js';
 import { Workload } from './workload.js';
 import { LateError, SimWorld } from './world.js';
@@ -52,6 +52,9 @@ export async function runScenario(
   return scenario.run();
 }
 
+/** As long as a calm start lasts at most. */
+const calmMsMax = 5_000;
+
 export class Scenario {
   readonly world: SimWorld;
   readonly cluster: SimCluster;
@@ -60,6 +63,7 @@ export class Scenario {
   readonly watch: Watch;
   readonly faults: Faults;
   readonly #modes = new Map<string, number>();
+  #started = false;
   #healing = false;
   /** Lanes in which a fault is under way. */
   #busyLanes = 0;
@@ -70,7 +74,8 @@ export class Scenario {
     const chance = new Prng(options.seed).fork('scenario');
     this.cluster = new SimCluster(this.world, options.cluster);
     this.cluster.primary.onEvent = (type, { to }) => {
-      if (type === 'mode.changed') this.#modes.set(String(to), (this.#modes.get(String(to)) ?? 0) + 1);
+      if (type === 'mode.changed')
+        this.#modes.set(String(to), (this.#modes.get(String(to)) ?? 0) + 1);
     };
     this.workloads = this.cluster.histories.map(
       (_, group) => new Workload(this.cluster, group, options.writers, chance.fork('writers')),
@@ -81,6 +86,12 @@ export class Scenario {
     for (const lane of faultLanes) {
       const kinds = options.faults.filter((kind) => laneOf(kind) === lane);
       if (kinds.length > 0) this.#lane(lane, kinds, chance.fork(lane));
+    }
+    const { strike } = options;
+    if (strike !== undefined) {
+      this.watch.after(strike.afterEvents, () => {
+        this.cluster.background('the strike', () => this.#inject(strike.kind));
+      });
     }
     const operator = chance.fork('operator');
     for (const group of this.cluster.histories.keys()) this.#operate(group, operator);
@@ -99,8 +110,16 @@ export class Scenario {
   async #safety(): Promise<void> {
     const { world, cluster, options } = this;
     await world.settled(cluster.start(), 10_000, 'the start of both hosts');
+    if (options.calmStart) await this.#firstNormal();
+    this.#started = true;
     for (const workload of this.workloads) workload.paused = false;
     await world.run(options.safetyMs);
+  }
+
+  async #firstNormal(): Promise<void> {
+    const { world } = this;
+    const end = world.now + calmMsMax;
+    while ((this.#modes.get('NORMAL') ?? 0) === 0 && world.now < end) await world.run(50);
   }
 
   async #liveness(): Promise<void> {
@@ -108,21 +127,20 @@ export class Scenario {
     this.#healing = true;
     await world.until(() => this.#busyLanes === 0, 120_000, 'the faults end');
     await world.settled(this.faults.heal(), 60_000, 'healing');
-    // Applications go on for a while in fair weather, then stop.
-    await world.run(500);
+    await world.run(this.options.fairMs);
     for (const workload of this.workloads) workload.paused = true;
     const end = world.now + this.options.livenessMs;
     for (const [group, history] of cluster.histories.entries()) {
+      const watched = this.watch.groups[group]!;
       let missing: string | undefined = 'nobody has looked';
       while (missing !== undefined) {
         if (world.now > end) throw new LateError(`I14: group ${group}: ${missing}`);
         await world.run(100);
         const status = await world.settled(cluster.primary.status(group), 60_000, 'status');
         const idle = this.workloads[group]!.outstanding === 0;
-        missing = missingForConvergence(cluster.primary.started.get(group), status);
+        missing = missingForConvergence(cluster.primary.started.get(group), status, watched.view);
         if (!idle) missing ??= 'requests without an answer';
       }
-      const watched = this.watch.groups[group]!;
       mustBeIdentical(history, watched.view);
       this.watch.checkDear(watched);
     }
@@ -134,11 +152,16 @@ export class Scenario {
       for (;;) {
         await cluster.sleep(1 + chance.below(options.faultGapMs));
         if (this.#healing) return;
-        this.#busyLanes++;
-        await this.faults.inject(chance.pick(kinds));
-        this.#busyLanes--;
+        if (!this.#started) continue;
+        await this.#inject(chance.pick(kinds));
       }
     });
+  }
+
+  async #inject(kind: FaultKind): Promise<void> {
+    this.#busyLanes++;
+    await this.faults.inject(kind);
+    this.#busyLanes--;
   }
 
   #operate(group: number, chance: Prng): void {

@@ -60,6 +60,17 @@ export class SecondaryView {
     return standingOf(record, record.bootId === boot, durable, applied);
   }
 
+  /** The durable position that even a power cut leaves: of the record's era. */
+  durable(): { readonly era: string; readonly sequence: number } | undefined {
+    const { record } = this;
+    const page = this.#node.files.pages.get(`${journalDirectory}/${pageName(this.#group)}`);
+    if (record?.era === undefined || page === undefined) return undefined;
+    const paged = new PositionPage(page.durable, crc32c).durable();
+    const { era } = record;
+    const sequence = paged?.era === era ? Math.max(record.durable, paged.sequence) : record.durable;
+    return { era, sequence };
+  }
+
   mirror(device: number): SimDisk {
     return this.#node.disk(mirrorPath(this.#group, device));
   }

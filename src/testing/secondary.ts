@@ -62,6 +62,7 @@ export class SimSecondary {
     const host = new SimHost({
       node: this.node,
       network: this.#network,
+      messageMs: this.#options.messageMs,
       onEvent: (type, payload) => this.onEvent?.(type, payload),
       onFailed: (id, error) => this.#failed(host, id, error),
       // The link host keeps the bugs of one session in; here they end the run.
@@ -151,7 +152,9 @@ export class SimSecondary {
   }
 
   #failed(host: SimHost, id: string, error: unknown): void {
-    this.#world.trace(`secondary ${id} ended: ${error instanceof Error ? error.stack : error}`);
+    this.#world.trace(
+      `secondary ${id} ended: ${error instanceof Error ? error.stack : String(error)}`,
+    );
     if (this.host !== host) return;
     this.onFailure?.(id, error);
   }

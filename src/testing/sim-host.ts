@@ -18,6 +18,7 @@ import { SimStream } from './stream.js';
 export interface SimHostOptions {
   readonly node: SimNode;
   readonly network: SimNetwork;
+  readonly messageMs: number;
   readonly onEvent: (type: string, payload: Readonly<Record<string, unknown>>) => void;
   readonly onFailed: (id: string, error: unknown) => void;
   readonly onError?: (id: string, fields: Readonly<Record<string, unknown>> | undefined) => void;
@@ -107,7 +108,7 @@ export class SimHost {
   }
 
   #begin(name: string, io: SimProcess): SimThread {
-    const { onEvent, onFailed, onError, node } = this.#options;
+    const { onEvent, onFailed, onError, node, messageMs } = this.#options;
     const ports: Ports = {
       devices: io,
       streams: { adoptStream: (fd) => this.#adopt(io, fd) },
@@ -121,6 +122,7 @@ export class SimHost {
       ports,
       onEvent,
       onFailed,
+      messageMs,
       ...(onError !== undefined && { onError }),
       directory: this.#directory,
     });

@@ -3,7 +3,7 @@
  * drawn by chance (swarm testing: a run without a certain fault sees what that fault would hide).
  * Plain data; a failure prints it.
  */
-import type { ClusterOptions } from './cluster-options.js';
+import { type ClusterOptions, smallCluster } from './cluster-options.js';
 import { Prng } from './prng.js';
 import { type WorkloadKind, type WriterOptions, workloadKinds } from './workload.js';
 
@@ -40,9 +40,36 @@ export interface SwarmOptions {
   readonly safetyMs: number;
   /** Within this much simulated time after the last fault everything must be well again. */
   readonly livenessMs: number;
+  /** Applications go on for so long in fair weather, then stop. */
+  readonly fairMs: number;
   /** How often the operator looks at a group that waits for him. */
   readonly operatorMs: number;
   readonly dirtEvery: number;
+  /** Applications and faults wait for the first NORMAL, or a few seconds. */
+  readonly calmStart: boolean;
+  /** One fault, right after so many events: for sweeps over a small story. */
+  readonly strike?: { readonly afterEvents: number; readonly kind: FaultKind };
+}
+
+/** A story of a few hundred events: a full refresh under writes, then writes. */
+export function smallSwarm(seed: number): SwarmOptions {
+  const writer = { gapMs: 25, sectorsMax: 16, flushesOf16: 1, readsOf16: 0 } as const;
+  return {
+    seed,
+    cluster: { ...smallCluster, deviceBytes: [128 * 1024, 64 * 1024], babBytes: 1024 * 1024 },
+    writers: [
+      { ...writer, kind: 'overlapping', depth: 2, zeroesOf16: 2 },
+      { ...writer, kind: 'random', depth: 1, zeroesOf16: 0 },
+    ],
+    faults: [],
+    faultGapMs: 1000,
+    safetyMs: 200,
+    livenessMs: 5 * 60_000,
+    fairMs: 20,
+    operatorMs: 20,
+    dirtEvery: 7,
+    calmStart: false,
+  };
 }
 
 /** Writes of one run, about. */
@@ -61,8 +88,10 @@ export function drawSwarm(seed: number): SwarmOptions {
     faultGapMs: chance.pick([500, 2000, 6000]),
     safetyMs,
     livenessMs: 5 * 60_000,
+    fairMs: 500,
     operatorMs: chance.pick([20, 100, 1000]),
     dirtEvery: chance.between(8, 40),
+    calmStart: chance.chance(3, 4),
   };
 }
 
@@ -83,6 +112,7 @@ function drawCluster(chance: Prng): ClusterOptions {
     chunkDelayMs: chance.pick([0, 0, 0, 5]),
     diskMs: chance.pick([0.2, 1, 3, 12]),
     mirrorMs: chance.pick([0.2, 1, 3, 12]),
+    messageMs: chance.pick([0.05, 0.2, 2, 20]),
     network: {
       delayMs,
       jitterMs: chance.pick([0, delayMs, 4 * delayMs]),

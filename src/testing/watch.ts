@@ -2,6 +2,7 @@
  * The checkers of one simulated run, called after every event of the world: cheap ones always, dear
  * ones when something they look at has changed or every so many events.
  */
+import { duty } from '../core/bab/layout.js';
 import { AckChecker } from './checkers/acks.js';
 import { checkBounds } from './checkers/bounds.js';
 import { DirtChecker } from './checkers/dirt.js';
@@ -29,6 +30,7 @@ export class Watch {
   readonly #cluster: SimCluster;
   readonly #workloads: readonly Workload[];
   readonly #dirtEvery: number;
+  #strike: { readonly events: number; readonly run: () => void } | undefined;
 
   constructor(cluster: SimCluster, workloads: readonly Workload[], dirtEvery: number) {
     this.#cluster = cluster;
@@ -48,10 +50,20 @@ export class Watch {
     cluster.world.afterStep = () => this.check();
   }
 
+  /** Runs something once, right after the event with this number. */
+  after(events: number, run: () => void): void {
+    this.#strike = { events, run };
+  }
+
   check(): void {
     const { world, failure } = this.#cluster;
     if (failure !== undefined) throw failure;
     if (world.delivered > eventsMax) throw new LateError(`${eventsMax} events, and no end`);
+    const strike = this.#strike;
+    if (strike !== undefined && world.delivered >= strike.events) {
+      this.#strike = undefined;
+      strike.run();
+    }
     const dear = world.delivered % this.#dirtEvery === 0;
     for (const watched of this.groups) {
       const { boots } = this.#cluster.secondary.node;
@@ -72,6 +84,8 @@ export class Watch {
     const pool = primary.pool();
     checkBounds(started, pool);
     // Whoever says that every block may differ has forgotten nothing.
-    if (recordInPstore(primary.node, group)?.mapAll === false) dirt.check(started, pool);
+    if (recordInPstore(primary.node, group)?.mapAll !== false) return;
+    dirt.check(started, pool);
+    if (started.control.duties === duty.append) acks.checkBelieved(started, pool);
   }
 }

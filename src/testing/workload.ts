@@ -68,7 +68,8 @@ export class Workload {
   checkWaiting(): void {
     const { now } = this.#cluster.world;
     for (const { since, what } of this.#pending) {
-      if (now - since > answerMsMax) throw new Error(`I15: no answer for ${now - since} ms: ${what}`);
+      if (now - since > answerMsMax)
+        throw new Error(`I15: no answer for ${now - since} ms: ${what}`);
     }
   }
 

@@ -61,8 +61,11 @@ export class Refresh {
     this.#leftBlocks = this.#remaining();
   }
 
+  /** A link that is so fast that it was never busy for long has a rate too. */
   get linkBytesPerSecond(): number {
-    return this.#rate.bytesPerSecond;
+    const { bytesPerSecond } = this.#rate;
+    if (bytesPerSecond > 0) return bytesPerSecond;
+    return (this.#coveredBytes * 1000) / Math.max(1, this.#busyMs);
   }
 
   /** Bytes that need not be sent again, as far as the map said when the pass began. */

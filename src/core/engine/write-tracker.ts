@@ -95,6 +95,8 @@ export class WriteTracker {
     } else {
       this.writer.publishZero(slot, kind === 'trim', wallMs);
     }
+    // The promise is kept: an overflow by the next write of the range must not demote this one.
+    slots.setDuties(slot, duty.none);
     return true;
   }
 
@@ -109,6 +111,16 @@ export class WriteTracker {
     control.duties = duty.mark;
     this.#interrupt();
     this.#overflows++;
+  }
+
+  /**
+   * H21: after a failed flush nothing since the last good one is sure to be on the disk, whatever the
+   * mirror has by now. Nobody knows which blocks these are: all are marked, and the group tracks.
+   */
+  flushFailed(): void {
+    if (this.writer.control.duties === duty.none) return;
+    this.markAll();
+    if (this.appending) this.overflow();
   }
 
   /** Changes the duties of writes that start from now on; those in flight are fenced by the caller. */
