@@ -26,14 +26,16 @@ export async function init(homeDirectory: string, options: InitOptions): Promise
   await makeHome(files);
   const before = await readFile(files.hostConfig, 'utf8').catch(() => '');
   // What is there must be right before anything is added to it.
-  parseHostConfig(before, 'tdmf.cfg');
+  const old = parseHostConfig(before, 'tdmf.cfg');
   const document = parseDocument(before);
   if (bab !== undefined) document.set('bab', bab);
   if (port !== undefined) document.set('port', port);
   if (options.pstore !== undefined) document.set('pstore', options.pstore);
   const text = document.contents === null ? emptyConfig : String(document);
   const config = parseHostConfig(text, 'tdmf.cfg');
-  const made = await pstoreOf(files, config);
+  const runs = await tdmfdRuns(homeDirectory);
+  // The pstore of a tdmfd that runs is there, and locked.
+  const made = runs && config.pstore === old.pstore ? false : await pstoreOf(files, config);
   await writeFile(files.hostConfig, text, { mode: 0o600 });
   const rows = [
     ['home', files.directory],
@@ -42,20 +44,19 @@ export async function init(homeDirectory: string, options: InitOptions): Promise
     ['port', String(config.port)],
   ];
   process.stdout.write(`${columns(rows).join('\n')}\n`);
-  if (text !== before && (await tdmfdRuns(homeDirectory))) {
+  if (text !== before && runs) {
     process.stdout.write('tdmfd is running: what has changed is used from its next start.\n');
   }
   return exitCodes.done;
 }
 
-/** True when it was made. A pstore that a running tdmfd holds is there and needs nothing. */
+/** True when it was made. */
 async function pstoreOf(files: Home, config: HostConfig): Promise<boolean> {
   const { makePstore } = await import('../../server/offline-init.js');
   try {
     return await makePstore(files.resolve(config.pstore));
   } catch (error) {
     if (!isTdmfError(error)) throw error;
-    if (error.code === 'TDMF_DEVICE_BUSY' && (await tdmfdRuns(files.directory))) return false;
     if (error.code !== 'TDMF_DEVICE_MISSING') throw error;
     throw new TdmfError('TDMF_PSTORE_PLACE', { path: files.resolve(config.pstore) });
   }
