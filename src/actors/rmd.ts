@@ -366,7 +366,10 @@ class RmdSession implements FrameSink {
         side.mark(message);
         return undefined;
       case 'abortB':
-        return side.abortB(message.refreshId);
+        // Phase a anew: what was acknowledged before this word belongs to the attempt (H26).
+        return side.abortB(message.refreshId).then(() => {
+          this.#say({ kind: 'refreshReady', refreshId: message.refreshId });
+        });
       case 'refreshEnd':
         return side.refreshEnd(message.refreshId);
       default:
