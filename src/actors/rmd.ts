@@ -238,7 +238,11 @@ class RmdSession implements FrameSink {
     await checkHello(place, hello);
     if (this.#ended !== undefined) return;
     const devices = await openMirrors(place, hello);
-    const side = await this.#makeSide(hello, devices);
+    const side = await this.#makeSide(hello, devices).catch(async (error: unknown) => {
+      // Nobody else would: the side that closes them was not made.
+      if (this.#side === undefined) await Promise.all(devices.map((device) => device.close()));
+      throw error;
+    });
     const damage = await side.recover();
     if (damage !== undefined) this.#damaged(damage);
     if (this.#ended !== undefined) return;
@@ -276,12 +280,7 @@ class RmdSession implements FrameSink {
     const { group, journal } = this.#options;
     const { devices: opener, files } = this.#context.ports;
     const windowBytes = this.#options.windowBytes ?? linkWindowBytes;
-    try {
-      this.#record = await RmdRecord.open(files, opener.digest, journal, group);
-    } catch (error) {
-      await Promise.all(devices.map((device) => device.close()));
-      throw error;
-    }
+    this.#record = await RmdRecord.open(files, opener.digest, journal, group);
     const alignment = Math.max(64, ...devices.map((device) => device.alignmentBytes));
     // A window of whole frames, and what lies between them; many small frames pause the link.
     const sizeBytes = windowBytes + 2 * framePayloadMax;
