@@ -13,6 +13,7 @@ import {
   encodeMeta,
   historyMax,
   type MirrorRecord,
+  type MirrorStamp,
 } from '../core/meta.js';
 import { PositionPage } from '../core/position-page.js';
 import type { Digest } from '../ports/block-device.js';
@@ -69,6 +70,8 @@ export function saveCommit(record: RmdRecord, journal: CommittedJournal): Promis
 
 export class RmdRecord {
   readonly page: PositionPage;
+  /** The mirrors as they are now; recorded when they are first changed. */
+  readonly mirrors: readonly MirrorStamp[];
   readonly #files: FileStore;
   readonly #digest: Digest;
   readonly #path: string;
@@ -85,6 +88,7 @@ export class RmdRecord {
     durablePage: DurablePage,
     boot: string,
     record: MirrorRecord,
+    mirrors: readonly MirrorStamp[],
   ) {
     this.#files = files;
     this.#digest = digest;
@@ -93,6 +97,7 @@ export class RmdRecord {
     this.page = new PositionPage(durablePage.bytes, digest.crc32c);
     this.#boot = boot;
     this.#record = record;
+    this.mirrors = mirrors;
   }
 
   static async open(
@@ -100,11 +105,13 @@ export class RmdRecord {
     digest: Digest,
     directory: string,
     group: number,
+    mirrors: readonly MirrorStamp[],
   ): Promise<RmdRecord> {
     const { record } = await readRecord(files, digest, directory, group);
     const page = await files.openPage(`${directory}/${pageName(group)}`);
     const boot = await files.bootId();
-    return new RmdRecord(files, digest, `${directory}/${metaName(group)}`, page, boot, record);
+    const path = `${directory}/${metaName(group)}`;
+    return new RmdRecord(files, digest, path, page, boot, record, mirrors);
   }
 
   get record(): MirrorRecord {
@@ -125,6 +132,25 @@ export class RmdRecord {
     const sameBoot = record.bootId === this.bootId;
     const applied = era === undefined ? undefined : this.page.applied(era, this.bootId);
     return standingOf(record, sameBoot, pageDurable, applied);
+  }
+
+  /**
+   * The record is about other mirrors than these, of which nobody knows what they hold. Not durable:
+   * a path that is corrected finds everything as it was, until a refresh claims these.
+   */
+  disown(): void {
+    const { era, history } = this.#record;
+    this.#record = {
+      ...this.#record,
+      state: 'unknown',
+      refreshId: '',
+      era: undefined,
+      base: undefined,
+      history: era === undefined ? history : [era, ...history].slice(0, historyMax),
+      journal: undefined,
+      reach: 0,
+      clean: true,
+    };
   }
 
   /** Durable when it resolves; `record` shows the change at once. */

@@ -12,6 +12,7 @@ import { framePayloadMax, heartbeatMs, linkDeadMs, linkWindowBytes } from '../co
 import { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError, type TdmfErrorCode } from '../core/errors.js';
 import type { Standing } from '../core/journal/recovery.js';
+import { changedMirror } from '../core/meta.js';
 import { emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
 import { type FrameHeader, protocolVersion } from '../core/wire/frame.js';
@@ -31,6 +32,7 @@ import {
   type MirrorConfig,
   openMirrors,
   refusalOf,
+  stampMirrors,
 } from './rmd-admission.js';
 import { RmdInbox } from './rmd-inbox.js';
 import { RmdRecord, withBarred } from './rmd-record.js';
@@ -238,7 +240,7 @@ class RmdSession implements FrameSink {
     await checkHello(place, hello);
     if (this.#ended !== undefined) return;
     const devices = await openMirrors(place, hello);
-    const side = await this.#makeSide(hello, devices).catch(async (error: unknown) => {
+    const side = await this.#makeSide(hello, devices, place).catch(async (error: unknown) => {
       // Nobody else would: the side that closes them was not made.
       if (this.#side === undefined) await Promise.all(devices.map((device) => device.close()));
       throw error;
@@ -276,11 +278,24 @@ class RmdSession implements FrameSink {
     });
   }
 
-  async #makeSide(hello: Hello, devices: BlockDevice[]): Promise<MirrorSession> {
+  async #makeSide(
+    hello: Hello,
+    devices: BlockDevice[],
+    place: AdmissionPlace,
+  ): Promise<MirrorSession> {
     const { group, journal } = this.#options;
     const { devices: opener, files } = this.#context.ports;
     const windowBytes = this.#options.windowBytes ?? linkWindowBytes;
-    this.#record = await RmdRecord.open(files, opener.digest, journal, group);
+    const mirrors = await stampMirrors(place);
+    const record = await RmdRecord.open(files, opener.digest, journal, group, mirrors);
+    this.#record = record;
+    const changed = changedMirror(record.record.mirrors, mirrors);
+    if (changed !== undefined) {
+      // What the record promises is about another object. Only an order to overwrite may go on (H33).
+      const path = this.#options.devices[changed]!.mirror;
+      if (hello.refreshId === undefined) throw new TdmfError('TDMF_RMD_OTHER_MIRROR', { path });
+      record.disown();
+    }
     const alignment = Math.max(64, ...devices.map((device) => device.alignmentBytes));
     // A window of whole frames, and what lies between them; many small frames pause the link.
     const sizeBytes = windowBytes + 2 * framePayloadMax;
@@ -292,7 +307,7 @@ class RmdSession implements FrameSink {
       directory: journal,
       hello,
       devices,
-      record: this.#record,
+      record,
       ring,
       memory,
       events: {

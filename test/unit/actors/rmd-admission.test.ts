@@ -5,6 +5,7 @@ import { crc32c } from '../../../src/core/checksum.js';
 import { emptyRecord, encodeMeta, type MirrorRecord } from '../../../src/core/meta.js';
 import type { Hello } from '../../../src/core/wire/messages.js';
 import { helloOf } from '../../helpers/fake-primary.js';
+import { coherent, era } from '../../helpers/refreshed.js';
 import { journalDirectory, metaPath, Secondary } from '../../helpers/secondary.js';
 
 interface Case {
@@ -155,6 +156,66 @@ test('killrmd bars the launch durably before the session ends (Rule 50, decision
   await secondary.stop(again);
   const { welcome } = await secondary.welcomed({ launch: 'launch-2' });
   t.is(welcome.state, 'never');
+});
+
+/** A mirror at /m0 that was streamed to, and then closed in order. */
+async function written(): Promise<Secondary> {
+  const secondary = new Secondary();
+  await coherent(secondary);
+  const session = await secondary.welcomed();
+  session.primary.say({ kind: 'resume', era, from: 1, sentMax: 0 });
+  session.primary.entries([{ sequence: 1, offset: 0, length: 512, fill: 7 }]);
+  await secondary.world.until(() => session.primary.ack.durable === 1, 1_000, 'durable');
+  await secondary.stop(session);
+  return secondary;
+}
+
+const other = { devices: [{ name: 'd0', mirror: '/other' }] };
+
+const replaced: Record<string, (secondary: Secondary) => Partial<RmdOptions>> = {
+  'another path in s###.cfg': (secondary) => {
+    secondary.node.addDisk('/other', 64 * 1024);
+    return other;
+  },
+  'another file behind the path': (secondary) => {
+    secondary.node.addDisk('/m0', 64 * 1024);
+    return {};
+  },
+};
+
+for (const [what, replace] of Object.entries(replaced)) {
+  test(`${what} is another mirror: no position counts, until a refresh is ordered (H33, H8)`, async (t) => {
+    const secondary = await written();
+    const options = replace(secondary);
+    const before = secondary.record;
+    const session = await secondary.session(options);
+    session.primary.say(helloOf());
+    const refused = await secondary.heard(session.primary, 'refused');
+    t.is(refused.code, 'TDMF_RMD_OTHER_MIRROR');
+    await secondary.stop(session);
+    t.deepEqual(secondary.record, before, 'a path that is corrected finds everything as it was');
+
+    const ordered = await secondary.welcomed({ refreshId: 'r' }, options);
+    t.is(ordered.welcome.state, 'unknown');
+    t.is(ordered.welcome.position, undefined);
+    t.is(ordered.welcome.refreshId, undefined);
+    ordered.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+    await secondary.heard(ordered.primary, 'refreshReady');
+    await secondary.stop(ordered);
+    t.is((await secondary.welcomed({}, options)).welcome.refreshId, 'r', 'now it is the mirror');
+  });
+}
+
+test('the blocks of an open refresh do not count on another mirror (H33)', async (t) => {
+  const secondary = new Secondary();
+  const first = await secondary.welcomed({ refreshId: 'r' });
+  first.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  await secondary.heard(first.primary, 'refreshReady');
+  await secondary.stop(first);
+  secondary.node.addDisk('/m0', 64 * 1024);
+  const { welcome } = await secondary.welcomed({ refreshId: 'r' });
+  t.is(welcome.refreshId, undefined);
+  t.is(welcome.state, 'unknown');
 });
 
 test('a damaged record is an unknown mirror, without owner and position', async (t) => {
