@@ -46,6 +46,25 @@ export async function barLastLaunch(
   await files.replace(`${directory}/${metaName(group)}`, bytes);
 }
 
+/**
+ * The operator lets another primary have the mirror (Rule 34): it is nobody's, and the launch that had
+ * it last stays away. Only while no session runs. Returns who had it.
+ */
+export async function releaseOwner(
+  files: FileStore,
+  digest: Digest,
+  directory: string,
+  group: number,
+): Promise<string> {
+  const { record } = await readRecord(files, digest, directory, group);
+  const { ownerNodeId, launch } = record;
+  if (ownerNodeId === '') return '';
+  const barred = launch === '' ? record.barred : withBarred(record);
+  const bytes = encodeMeta({ ...record, ownerNodeId: '', barred }, digest.crc32c);
+  await files.replace(`${directory}/${metaName(group)}`, bytes);
+  return ownerNodeId;
+}
+
 export function withBarred(record: MirrorRecord): readonly string[] {
   const others = record.barred.filter((launch) => launch !== record.launch);
   return [record.launch, ...others].slice(0, barredMax);

@@ -1,6 +1,7 @@
 /** What the RMD refuses, each with a code of its own that reaches the primary (H33, H34, H38, H50). */
 import test from 'ava';
 import type { RmdOptions } from '../../../src/actors/rmd.js';
+import { releaseOwner } from '../../../src/actors/rmd-record.js';
 import { crc32c } from '../../../src/core/checksum.js';
 import { emptyRecord, encodeMeta, type MirrorRecord } from '../../../src/core/meta.js';
 import type { Hello } from '../../../src/core/wire/messages.js';
@@ -156,6 +157,32 @@ test('killrmd bars the launch durably before the session ends (Rule 50, decision
   await secondary.stop(again);
   const { welcome } = await secondary.welcomed({ launch: 'launch-2' });
   t.is(welcome.state, 'never');
+});
+
+test('an adopted mirror is nobody’s: the old owner stays away, another may come (Rule 34)', async (t) => {
+  const secondary = await written();
+  const { files } = secondary.node;
+  const before = secondary.record!;
+  const adopted = releaseOwner(files, secondary.process.digest, journalDirectory, 7);
+  await secondary.world.settled(adopted);
+  t.is(await adopted, 'node-a');
+  t.deepEqual(secondary.record, { ...before, ownerNodeId: '', barred: ['launch-1'] });
+  const old = await secondary.session();
+  old.primary.say(helloOf());
+  t.is((await secondary.heard(old.primary, 'refused')).code, 'TDMF_RMD_BARRED');
+  await secondary.stop(old);
+  const heir = await secondary.welcomed({ nodeId: 'node-x', launch: 'launch-x' });
+  t.deepEqual(heir.welcome.position, { era, sequence: 1 }, 'its lineage is what it was');
+  heir.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  await secondary.heard(heir.primary, 'refreshReady');
+  t.is(secondary.record?.ownerNodeId, 'node-x');
+});
+
+test('a full refresh that was ordered elsewhere is no adoption (Rule 34)', async (t) => {
+  const secondary = await written();
+  const stranger = await secondary.session();
+  stranger.primary.say(helloOf({ nodeId: 'node-x', refreshId: 'r' }));
+  t.is((await secondary.heard(stranger.primary, 'refused')).code, 'TDMF_RMD_OWNED');
 });
 
 /** A mirror at /m0 that was streamed to, and then closed in order. */
