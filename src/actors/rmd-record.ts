@@ -15,7 +15,7 @@ import {
   type MirrorRecord,
   type MirrorStamp,
 } from '../core/meta.js';
-import { PositionPage } from '../core/position-page.js';
+import { PositionPage, positionPageBytes } from '../core/position-page.js';
 import type { Digest } from '../ports/block-device.js';
 import type { DurablePage, FileStore } from '../ports/file-store.js';
 
@@ -31,6 +31,33 @@ export async function readRecord(
   const record = decodeMeta(bytes, digest.crc32c);
   if (typeof record !== 'string') return { record, damage: undefined };
   return { record: { ...emptyRecord(group), state: 'unknown' }, damage: record };
+}
+
+/** Where the mirror stands while no session runs; nothing is made or changed. */
+export async function readStanding(
+  files: FileStore,
+  digest: Digest,
+  directory: string,
+  group: number,
+): Promise<Standing> {
+  const { record } = await readRecord(files, digest, directory, group);
+  const bytes = await files.read(`${directory}/${pageName(group)}`);
+  const page = new Uint8Array(positionPageBytes);
+  page.set(bytes?.subarray(0, positionPageBytes) ?? []);
+  return standingBy(record, new PositionPage(page, digest.crc32c), await files.bootId());
+}
+
+function standingBy(record: MirrorRecord, page: PositionPage, boot: string): Standing {
+  const { era } = record;
+  const bootId = bootIdOf(record, boot);
+  const paged = page.durable();
+  const pageDurable = paged !== undefined && paged.era === era ? paged.sequence : undefined;
+  const applied = era === undefined ? undefined : page.applied(era, bootId);
+  return standingOf(record, record.bootId === bootId, pageDurable, applied);
+}
+
+function bootIdOf({ losses }: MirrorRecord, boot: string): string {
+  return `${boot}.${losses}`;
 }
 
 /** Bars the last known launch of the PMD (Rule 50), when no session runs that could do it. */
@@ -139,18 +166,12 @@ export class RmdRecord {
 
   /** Names the boot, and changes when a flush failed: the page cache is not what it was (H21). */
   get bootId(): string {
-    return `${this.#boot}.${this.#record.losses}`;
+    return bootIdOf(this.#record, this.#boot);
   }
 
   /** Where the mirror stands now, from what is on disk. */
   standing(): Standing {
-    const record = this.#record;
-    const { era } = record;
-    const paged = this.page.durable();
-    const pageDurable = paged !== undefined && paged.era === era ? paged.sequence : undefined;
-    const sameBoot = record.bootId === this.bootId;
-    const applied = era === undefined ? undefined : this.page.applied(era, this.bootId);
-    return standingOf(record, sameBoot, pageDurable, applied);
+    return standingBy(this.#record, this.page, this.#boot);
   }
 
   /**

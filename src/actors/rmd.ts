@@ -12,7 +12,7 @@ import { framePayloadMax, heartbeatMs, linkDeadMs, linkWindowBytes } from '../co
 import { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError, type TdmfErrorCode } from '../core/errors.js';
 import type { Standing } from '../core/journal/recovery.js';
-import { changedMirror } from '../core/meta.js';
+import { changedMirror, type RecordedState } from '../core/meta.js';
 import { emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
 import { type FrameHeader, protocolVersion } from '../core/wire/frame.js';
@@ -495,6 +495,13 @@ class RmdSession implements FrameSink {
     this.#context.publish('journal.damaged', { group, message: error.message });
   }
 
+  /** Before the primary has said how to go on the record may promise more than there is (Rule 7b). */
+  #mirrorState(): RecordedState {
+    const recorded = this.#record?.record.state ?? 'unknown';
+    const waits = this.#side?.phase === 'admitted' && recorded === 'coherent';
+    return waits ? (this.#standing?.state ?? recorded) : recorded;
+  }
+
   #status(): RmdStatus {
     const ack = emptyAck();
     const side = this.#side;
@@ -512,7 +519,7 @@ class RmdSession implements FrameSink {
           : streaming
             ? 'MIRRORING_AND_JOURNALING'
             : 'JOURNALING',
-      mirrorState: this.#record?.record.state ?? 'unknown',
+      mirrorState: this.#mirrorState(),
       era: side?.era,
       received,
       applied,

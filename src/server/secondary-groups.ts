@@ -194,13 +194,12 @@ export class SecondaryGroups {
         configs.set(group, await readGroupConfig(home, 's.cfg', group));
       } catch (error) {
         const problem = problemOf(error);
-        this.#invalid.set(group, problem);
         publish('secondary.configInvalid', { group, ...problem });
-        if (isTdmfError(error)) continue;
-        // The system did not let us read it: it is as it was, and looked at again.
-        const before = this.#configs.get(group);
-        if (before !== undefined) configs.set(group, before);
-        this.#signature = '';
+        // One that the system does not let us read now is as it was, and looked at again.
+        const before = isTdmfError(error) ? undefined : this.#configs.get(group);
+        if (!isTdmfError(error)) this.#signature = '';
+        if (before === undefined) this.#invalid.set(group, problem);
+        else configs.set(group, before);
       }
     }
     this.#configs = configs;

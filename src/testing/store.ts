@@ -57,7 +57,7 @@ export class SimFiles implements FileStore {
 
   async read(path: string): Promise<Uint8Array | undefined> {
     await this.#time('read', path);
-    return this.files.get(path)?.slice();
+    return (this.files.get(path) ?? this.pages.get(path)?.live)?.slice();
   }
 
   async replace(path: string, bytes: Uint8Array): Promise<void> {
