@@ -47,6 +47,7 @@ test('a pstore that was made anew is another primary: adopt on the secondary, th
   await host.control('sync', '0');
   await host.stop();
   rmSync(`${host.home}/pstore`);
+  await host.control('init', '--port', String(host.port));
   await host.start();
   await host.control('launchpmd', '0');
   await problem(host, 'TDMF_RMD_OWNED');
@@ -84,5 +85,5 @@ test('an s###.cfg that leads nowhere stops no other group (I11)', async (t) => {
   await host.stop();
   await host.start();
   await host.control('wait', '0', '--for', 'connected', '--timeout', '30');
-  t.regex(host.log, /s\.cfg is not usable/);
+  t.regex(host.log, /secondary\.configInvalid/);
 });
