@@ -41,18 +41,14 @@ export function client(homeDirectory: string): Client {
       JSON.parse(await text(await call('POST', path, body))) as T,
     async lines(path, onLine) {
       const response = await call('GET', path);
-      const ended = new Promise<void>((resolve, reject) => {
-        response.once('end', resolve);
-        response.once('error', reject);
-      });
-      // Looked at below; meanwhile a loss is not an unhandled one.
-      ended.catch(() => undefined);
-      for await (const line of createInterface({ input: response })) {
-        if (!onLine(JSON.parse(line))) return;
-      }
-      await ended.catch((cause: unknown) => {
+      try {
+        for await (const line of createInterface({ input: response })) {
+          if (!onLine(JSON.parse(line))) return;
+        }
+      } catch (cause) {
+        // The stream broke off, perhaps within a line.
         throw new TdmfError('TDMF_DAEMON_GONE', {}, { cause });
-      });
+      }
     },
   };
 }

@@ -31,7 +31,10 @@ export function errorLine(error: unknown, group?: number): string {
   const number = group ?? details?.['group'];
   const where = typeof number === 'number' ? `group ${number}: ` : '';
   const reason = code === 'TDMF_MODE_REFUSED' ? details?.['reason'] : undefined;
-  const because = cause?.message ?? (typeof reason === 'string' ? reason : undefined);
+  // What the system said is in the message already, in words.
+  const told = cause?.code !== undefined && cause.code === details?.['errno'];
+  const because =
+    (told ? undefined : cause?.message) ?? (typeof reason === 'string' ? reason : undefined);
   // A cause that only repeats what was said is left out.
   const why = because === undefined || message.includes(because) ? '' : ` (${because})`;
   const remedy =

@@ -46,7 +46,8 @@ export function deviceError(path: string, error: unknown): TdmfError {
     case 'ENODEV':
       return new TdmfError('TDMF_DEVICE_MISSING', details, { cause: error });
     case 'EISDIR':
-    case 'ENOTBLK':
+    // ENOTBLK has no name in libuv.
+    case 'Unknown system error -15':
       return new TdmfError('TDMF_DEVICE_KIND', details, { cause: error });
     case 'EAGAIN':
     case 'EBUSY':

@@ -49,7 +49,8 @@ export interface ControlApiOptions {
 export function controlApi(tdmf: Tdmf, options: ControlApiOptions = {}): Hono {
   const api = new Hono();
 
-  api.onError((error, context) => {
+  api.onError((thrown, context) => {
+    const error = thrown instanceof SyntaxError ? notJson(thrown) : thrown;
     const kind = isTdmfError(error) ? errorTable[error.code].kind : 'operating';
     const status = kind === 'usage' ? 400 : kind === 'refusal' ? 409 : 500;
     return context.json({ error: withoutStacks(toPlainError(error)) }, status);
@@ -57,8 +58,8 @@ export function controlApi(tdmf: Tdmf, options: ControlApiOptions = {}): Hono {
   api.notFound((context) =>
     context.json(
       {
-        error: toPlainError(
-          new TdmfError('TDMF_USAGE', { problem: `there is no ${context.req.path}` }),
+        error: withoutStacks(
+          toPlainError(new TdmfError('TDMF_USAGE', { problem: `there is no ${context.req.path}` })),
         ),
       },
       404,
@@ -118,6 +119,10 @@ export function controlApi(tdmf: Tdmf, options: ControlApiOptions = {}): Hono {
     });
   }
   return api;
+}
+
+function notJson(cause: SyntaxError): TdmfError {
+  return new TdmfError('TDMF_USAGE', { problem: `the request is no JSON: ${cause.message}` });
 }
 
 /** Stacks are for the log; a client gets code, message, details and causes. */

@@ -48,6 +48,9 @@ export async function ensurePstore(io: Io, path: string): Promise<boolean> {
 
 /** False when it is a pstore. @throws when it is anything else than blank */
 async function isBlank(device: BlockDevice, io: Io): Promise<boolean> {
+  if (device.sizeBytes < firstSlotAt) {
+    throw new TdmfError('TDMF_PSTORE_FOREIGN', { path: device.path });
+  }
   const calls = new DeviceCalls(device, io);
   try {
     await readSuperblock(calls, checksumOf(io.digest));
@@ -57,7 +60,7 @@ async function isBlank(device: BlockDevice, io: Io): Promise<boolean> {
     const head = await calls.read(0, firstSlotAt);
     if (typeof head !== 'number' && head.length > 0 && head.every((byte) => byte === 0))
       return true;
-    if (error.details['what'] === noPstore || typeof head === 'number' || head.length < firstSlotAt)
+    if (error.details['what'] === noPstore)
       throw new TdmfError('TDMF_PSTORE_FOREIGN', { path: device.path });
     throw error;
   }

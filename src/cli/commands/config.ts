@@ -10,7 +10,7 @@ import { type GroupFileKind, home } from '../../config/home.js';
 import { makeHome } from '../../config/make-home.js';
 import { isTdmfError, TdmfError, toPlainError } from '../../core/errors.js';
 import { endOf, exitCodes, type GroupResult, printError } from '../outcome.js';
-import { columns } from '../render.js';
+import { columns, printable } from '../render.js';
 
 export interface AddGroupOptions {
   readonly primary: string;
@@ -111,7 +111,10 @@ export async function show(
     ]),
   );
   const header = ['GROUP', 'ROLE', 'HOSTS', 'DEVICE', 'DATA', 'MIRROR', 'NOTE'];
-  if (rows.length > 0) process.stdout.write(`${columns([header, ...rows]).join('\n')}\n`);
+  if (rows.length > 0)
+    process.stdout.write(
+      `${columns([header, ...rows.map((row) => row.map(printable))]).join('\n')}\n`,
+    );
   return showEnd(found.length, failed);
 }
 

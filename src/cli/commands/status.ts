@@ -1,5 +1,4 @@
 /** `status`: one line per group, and for each trouble what it is and what to type. */
-import { styleText } from 'node:util';
 import type { GroupInfo, RefreshInfo, TdmfInfo } from '../../info.js';
 import { client } from '../client.js';
 import { exitCodes } from '../outcome.js';
@@ -84,9 +83,15 @@ export function refreshLine(refresh: RefreshInfo): string {
   );
 }
 
+/** Whether colour is wanted is the caller's to know; node:util's styleText would ask the stream. */
 function paint(line: string, group: GroupInfo): string {
-  if (group.problem !== null) return styleText('red', line);
+  const inColour = (colour: number) => `\u001b[${colour}m${line}\u001b[39m`;
+  if (group.problem !== null) return inColour(red);
   if (group.role === 'secondary') return line;
   const well = group.mode === 'NORMAL' && group.connection === 'CONNECTED';
-  return styleText(well ? 'green' : 'yellow', line);
+  return inColour(well ? green : yellow);
 }
+
+const red = 31;
+const green = 32;
+const yellow = 33;
