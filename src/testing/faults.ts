@@ -62,7 +62,8 @@ export class Faults {
       const pipe = this.#chance.chance(3, 4) ? link.forth : link.back;
       pipe.cutAfter = pipe.deliveredBytes + this.#chance.below(this.#chance.pick([200, 20_000]));
     },
-    'link.stall': async () => this.#link()?.stall(this.#upTo(this.#chance.pick([50, 1000, 14_000]))),
+    'link.stall': async () =>
+      this.#link()?.stall(this.#upTo(this.#chance.pick([50, 1000, 14_000]))),
     'link.silent': async () => this.#link()?.goSilent(),
     'network.down': async () => {
       const { network } = this.#cluster;

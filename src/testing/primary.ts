@@ -325,7 +325,9 @@ export class SimPrimary {
   }
 
   #failed(host: SimHost, id: string, error: unknown): void {
-    this.#world.trace(`primary ${id} failed: ${error instanceof Error ? error.stack : error}`);
+    this.#world.trace(
+      `primary ${id} failed: ${error instanceof Error ? error.stack : String(error)}`,
+    );
     if (!this.#is(host)) return;
     if (this.#expectedFailures === 0 || !id.endsWith('/driver')) {
       this.onFailure?.(id, error);

@@ -9,7 +9,7 @@ import { missingForConvergence, mustBeIdentical } from './checkers/convergence.j
 import { SimCluster } from './cluster.js';
 import { type FaultLane, Faults, faultLanes, laneOf } from './faults.js';
 import { Prng } from './prng.js';
-import { type FaultKind, type SwarmOptions, drawSwarm } from './swarm.js';
+import { drawSwarm, type FaultKind, type SwarmOptions } from './swarm.js';
 import { Watch } from './watch.js';
 import { Workload } from './workload.js';
 import { LateError, SimWorld } from './world.js';
@@ -74,7 +74,8 @@ export class Scenario {
     const chance = new Prng(options.seed).fork('scenario');
     this.cluster = new SimCluster(this.world, options.cluster);
     this.cluster.primary.onEvent = (type, { to }) => {
-      if (type === 'mode.changed') this.#modes.set(String(to), (this.#modes.get(String(to)) ?? 0) + 1);
+      if (type === 'mode.changed')
+        this.#modes.set(String(to), (this.#modes.get(String(to)) ?? 0) + 1);
     };
     this.workloads = this.cluster.histories.map(
       (_, group) => new Workload(this.cluster, group, options.writers, chance.fork('writers')),

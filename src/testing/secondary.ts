@@ -152,7 +152,9 @@ export class SimSecondary {
   }
 
   #failed(host: SimHost, id: string, error: unknown): void {
-    this.#world.trace(`secondary ${id} ended: ${error instanceof Error ? error.stack : error}`);
+    this.#world.trace(
+      `secondary ${id} ended: ${error instanceof Error ? error.stack : String(error)}`,
+    );
     if (this.host !== host) return;
     this.onFailure?.(id, error);
   }

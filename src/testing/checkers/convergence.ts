@@ -31,7 +31,11 @@ export function mustBeIdentical(history: History, view: SecondaryView): void {
     const { disk, index } = device;
     for (const survival of ['live', 'durable'] as const) {
       const place = firstDifference(disk.live, mirror[survival]);
-      assert.equal(place, -1, `device ${index} and its mirror (${survival}) differ at byte ${place}`);
+      assert.equal(
+        place,
+        -1,
+        `device ${index} and its mirror (${survival}) differ at byte ${place}`,
+      );
     }
   }
 }

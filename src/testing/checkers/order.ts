@@ -112,7 +112,9 @@ export class OrderChecker {
 
   #refuseCut(device: number, sector: number, version: number, issued: number, state: string) {
     const { values, causes } = this.#history.devices[device]!;
-    const missing = causes[sector]!.slice(version + 1).find(({ answeredAt }) => answeredAt <= issued);
+    const missing = causes[sector]!.slice(version + 1).find(
+      ({ answeredAt }) => answeredAt <= issued,
+    );
     const later = [...this.#history.writes.values()].find(({ issuedAt }) => issuedAt === issued);
     assert.fail(
       `I1: a ${state} mirror is no cut: device ${device} sector ${sector} shows version ${version} ` +
