@@ -103,10 +103,11 @@ Napi::Value unmapPage(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// addressModulo(bytes, modulo): where the memory lies, as far as alignment is concerned.
+// addressModulo(bytes, modulo): where the memory lies; with 2^48 the whole address, to tell whether two
+// views show the same memory.
 Napi::Value addressModulo(const Napi::CallbackInfo& info) {
   const Bytes bytes = requireBytes(info[0], "bytes");
-  const uint64_t modulo = requireUnsigned(info[1], "modulo", 1u << 30);
+  const uint64_t modulo = requireUnsigned(info[1], "modulo", 1ull << 48);
   if (modulo == 0) throw Napi::RangeError::New(info.Env(), "modulo must not be 0");
   return Napi::Number::New(info.Env(),
                            static_cast<double>(reinterpret_cast<uintptr_t>(bytes.data) % modulo));

@@ -29,7 +29,7 @@ export interface PrimaryInfo {
   readonly mode: Mode;
   readonly connection: Connection;
   /** Why the connection is not there, or why the secondary refused. */
-  readonly problem: { readonly code: string; readonly message: string } | null;
+  readonly problem: ProblemInfo | null;
   readonly checkpoint: boolean;
   /** The last one heard of, and how long ago when not connected. */
   readonly mirrorState: MirrorState;
@@ -58,6 +58,13 @@ export interface PrimaryInfo {
     readonly effectiveNetKbps: number;
   };
   readonly devices: readonly DeviceInfo[];
+}
+
+/** What is wrong, and what to do about it. */
+export interface ProblemInfo {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
 }
 
 export interface RefreshInfo {
@@ -94,6 +101,7 @@ export interface SecondaryInfo {
   readonly primary: string;
   readonly secondary: string;
   readonly journal: string;
-  readonly problem: { readonly code: string; readonly message: string } | null;
+  /** Why the last session was refused, or why s###.cfg cannot be used. */
+  readonly problem: ProblemInfo | null;
   readonly devices: readonly { readonly name: string; readonly mirror: string }[];
 }

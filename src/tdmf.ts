@@ -54,24 +54,25 @@ export class Tdmf {
     return this.#server.verb(verb, group, args);
   }
 
-  /** A verb for several groups: each succeeds or fails by itself. */
+  /**
+   * A verb for several groups: each succeeds or fails by itself. `start` with `boot` and all groups
+   * means those that ran before (manual: `tdmfstart -b`).
+   */
   async each(
     verb: string,
     groups: readonly number[] | 'all',
     args: Readonly<Record<string, unknown>> = {},
   ): Promise<GroupOutcome[]> {
-    const chosen = groups === 'all' ? await this.#server.primaryGroups() : groups;
+    const all = verb === 'start' && args['boot'] === true ? 'wanted' : 'configured';
+    const chosen = groups === 'all' ? await this.#server.primaryGroups(all) : groups;
     return outcomes(chosen, (group) => this.run(verb, group, args));
   }
 
   async wait(group: number, condition: WaitCondition, options: WaitOptions = {}): Promise<void> {
-    await this.#server.wait(group, condition, options.signal).catch((cause: unknown) => {
-      if (!options.signal?.aborted) throw cause;
-      throw new TdmfError(
-        'TDMF_TIMED_OUT',
-        { what: `'${condition}'`, group, seconds: options.timeoutSeconds },
-        { cause },
-      );
+    await this.#server.wait(group, condition, options.signal).catch((error: unknown) => {
+      if (!options.signal?.aborted) throw error;
+      const what = `'${condition}'`;
+      throw new TdmfError('TDMF_TIMED_OUT', { what, group, seconds: options.timeoutSeconds });
     });
   }
 
@@ -80,7 +81,7 @@ export class Tdmf {
     condition: WaitCondition,
     options: WaitOptions = {},
   ): Promise<GroupOutcome[]> {
-    const chosen = groups === 'all' ? await this.#server.primaryGroups() : groups;
+    const chosen = groups === 'all' ? await this.#server.primaryGroups('configured') : groups;
     return outcomes(chosen, (group) => this.wait(group, condition, options));
   }
 

@@ -20,6 +20,8 @@ export interface DriverReadsOptions {
   readonly devices: readonly DriverDevice[];
   readonly control: GroupControlView;
   readonly facts: DriverFacts;
+  /** H21. */
+  readonly flushFailed: () => void;
   readonly fail: (error: unknown) => void;
 }
 
@@ -90,6 +92,7 @@ export class DriverReads implements CompletionSink {
     if (failure !== 0) {
       const operation = request.op === driverOp.read ? 'read' : 'flush';
       this.#options.facts.ioFailed(this.#options.names[device]!, operation, failure);
+      if (operation === 'flush') this.#options.flushFailed();
     } else if (request.op === driverOp.read) {
       this.#options.control.countRead(device, request.length);
     }

@@ -45,6 +45,8 @@ export interface DriverWritesOptions {
   readonly tracker: WriteTracker;
   readonly clock: Clock;
   readonly facts: DriverFacts;
+  /** H21. */
+  readonly flushFailed: () => void;
   /** Something was published or a fence passed: the turn has an end to look forward to. */
   changed(): void;
   readonly fail: (error: unknown) => void;
@@ -236,6 +238,8 @@ export class DriverWrites implements CompletionSink {
     const index = this.#connections[slot]!.device;
     request.error = nbdErrorOf(errno);
     this.#options.facts.ioFailed(this.#options.names[index]!, 'write', errno);
+    // A forced write is a flush as well, and a failed one says as little about what was before it.
+    if (request.fua) this.#options.flushFailed();
     const payload = this.#publishable(slot);
     if (!this.#appends(slot)) {
       this.#finish(slot);

@@ -13,6 +13,7 @@
  * fails, writes in flight stay in their slots for its successor (H23).
  */
 import { assert, unreachable } from '../core/assert.js';
+import { duty } from '../core/bab/layout.js';
 import { BabPool } from '../core/bab/pool.js';
 import { BabWriter } from '../core/bab/writer.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
@@ -54,6 +55,8 @@ export type DriverQuestion =
   /** Answered when everything written until now is durable on the local devices. */
   | { kind: 'driver.flush' };
 
+type Connection = Extract<DriverMessage, { type: 'driver.connection' }>;
+
 /** While entries are held, what the secondary has is collected this often. */
 const collectMs = 250;
 /** And at the end of a turn, when this many are waiting for it. */
@@ -89,6 +92,9 @@ class Driver implements Actor<DriverMessage> {
   readonly #writes: DriverWrites;
   readonly #sessions = new Map<NbdSession, DriverConnection>();
   #connectionCount = 0;
+  /** Whoever came before it was known what a write has to leave behind. */
+  readonly #early: Connection[] = [];
+  #dutiesKnown: boolean;
   #failed = false;
   #stopping = false;
   #turnAsked = false;
@@ -129,6 +135,7 @@ class Driver implements Actor<DriverMessage> {
       names: this.#names,
       devices,
       facts: this.#facts,
+      flushFailed: () => this.#flushFailed(),
       fail: (error: unknown) => this.#fail(error),
     };
     this.#reads = new DriverReads({ ...shortcuts, control: this.#writer.control });
@@ -139,6 +146,8 @@ class Driver implements Actor<DriverMessage> {
       changed: () => this.#askTurn(),
     });
     this.#leaseFrom = this.#writer.control.stamped;
+    // Without duties the group is in PASSTHRU, or has not spoken yet: nobody can tell them apart.
+    this.#dutiesKnown = this.#writer.control.duties !== duty.none;
   }
 
   /** H22, H23: before the first connection is accepted. */
@@ -170,6 +179,7 @@ class Driver implements Actor<DriverMessage> {
       case 'driver.era':
         this.#tracker.beginEra(message.era, message.sequence, message.lease);
         this.#leaseFrom = message.sequence - 1;
+        this.#lowLease = 0;
         break;
       case 'driver.lease':
         if (message.lease > this.#writer.control.lease)
@@ -206,7 +216,7 @@ class Driver implements Actor<DriverMessage> {
       case 'driver.share':
         return Promise.resolve(this.#devices.map(({ device }): SharedDevice => device.share()));
       case 'driver.connections':
-        return Promise.resolve(this.#connectionCount);
+        return Promise.resolve(this.#connectionCount + this.#early.length);
       case 'driver.flush':
         return this.#flushDevices();
       default:
@@ -222,6 +232,9 @@ class Driver implements Actor<DriverMessage> {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#collecting?.cancel();
+    for (const { fd } of this.#early.splice(0)) {
+      await this.#context.ports.streams.adoptStream(fd).close();
+    }
     if (this.#failed) {
       // Completions change nothing any more; what is in flight ends with the devices (H22).
       const sessions = this.#closeSessions();
@@ -231,7 +244,7 @@ class Driver implements Actor<DriverMessage> {
       await sessions;
     } else {
       await this.#closeSessions();
-      // A failed flush was reported; the group's record says what a start may rely on.
+      // A failed flush has ended the era in the control block, which the group looks at (H21).
       await this.#flushDevices().catch(() => undefined);
       await this.#closeDevices();
       this.#writer.reclaim(true);
@@ -268,6 +281,8 @@ class Driver implements Actor<DriverMessage> {
     // Answered even when no duty was added: the group may have asked an earlier incarnation.
     this.#writes.fences.put('grace', token);
     this.#passFences();
+    this.#dutiesKnown = true;
+    for (const connection of this.#early.splice(0)) this.#connect(connection);
   }
 
   /** Rule 3: facts that wait for the writes in flight. */
@@ -286,7 +301,12 @@ class Driver implements Actor<DriverMessage> {
     }
   }
 
-  #connect(message: Extract<DriverMessage, { type: 'driver.connection' }>): void {
+  #connect(message: Connection): void {
+    if (!this.#dutiesKnown && !this.#stopping) {
+      // A write now would be in no map and in no BAB, whatever the mode of the group is (T1, I5).
+      this.#early.push(message);
+      return;
+    }
     const { ports, clock, log } = this.#context;
     const stream = ports.streams.adoptStream(message.fd);
     const index = this.#names.indexOf(message.device);
@@ -334,12 +354,21 @@ class Driver implements Actor<DriverMessage> {
         if (result < 0) {
           errorCode = 'TDMF_DEVICE_FAILED';
           this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
+          this.#flushFailed();
         }
         left--;
         if (left === 0) this.#facts.fact({ type: 'driver.flushed', token, errorCode });
       };
       device.flush({ completed: (_, result) => this.#run(() => flushed(result)) }, 0);
     });
+  }
+
+  #flushFailed(): void {
+    const before = this.#tracker.overflows;
+    this.#tracker.flushFailed();
+    if (this.#tracker.overflows === before) return;
+    const sequence = this.#writer.control.stamped;
+    this.#facts.factOnce({ type: 'driver.overflowed', sequence });
   }
 
   /** Once per turn of the loop: what many completions have in common. */
@@ -395,7 +424,6 @@ class Driver implements Actor<DriverMessage> {
     for (const device of this.#devices) device.release();
   }
 
-  /** Nobody is told about an error here but the log: the next start is unclean for other reasons. */
   async #flushDevices(): Promise<void> {
     await Promise.all(
       this.#devices.map(
@@ -404,6 +432,7 @@ class Driver implements Actor<DriverMessage> {
             const completed = (_: number, result: number) => {
               if (result >= 0) return resolve();
               this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
+              this.#run(() => this.#flushFailed());
               const details = { path: device.path, operation: 'flush', errno: -result };
               reject(new TdmfError('TDMF_DEVICE_FAILED', details));
             };

@@ -65,7 +65,7 @@ export class EntrySender implements PublishedEntries {
     window.sentBytes += batch.payloadBytes;
     const { control } = this.#reader;
     this.#reader.setSent(drain.indexOf(drain.sent + 1));
-    // Sequences never go back from one era to the next, so one maximum serves all (Rule 7b).
+    // Of an earlier era it may be too high; `babSide` bounds it by what is stamped (Rule 7b).
     control.sentMax = Math.max(control.sentMax, drain.sent);
     session.data(frameKinds.entries, buffer, 0, batch.count, batch.payloadBytes, () => {
       this.#buffers.giveBack(buffer);

@@ -30,6 +30,13 @@ export interface GroupEventPayloads {
     readonly code: string | undefined;
     readonly message: string | undefined;
   };
+  /** Why there is no connection: lost, refused by the RMD, nobody there. Once until it changes. */
+  'link.failed': {
+    readonly code: string;
+    readonly message: string;
+    readonly remedy: string;
+    readonly peer: string | undefined;
+  };
   'mirror.stateChanged': { readonly from: MirrorState; readonly to: MirrorState };
   'refresh.started': { readonly refreshId: string; readonly refresh: RefreshKind };
   'refresh.progressed': {

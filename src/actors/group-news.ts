@@ -2,7 +2,7 @@
  * What a group has heard and what it tells: events to the operator, the mirror's last known state,
  * why the connection is not there, how far a refresh is. Nothing is decided from it.
  */
-import { errorTable } from '../core/errors.js';
+import { errorTable, type TdmfErrorCode } from '../core/errors.js';
 import type { ActorContext } from './actor.js';
 import type { GroupEventPayloads } from './group-events.js';
 import type { Problem } from './group-status.js';
@@ -17,6 +17,7 @@ export class GroupNews {
   mirrorState: MirrorState = 'unknown';
   peer: string | undefined;
   problem: Problem | undefined;
+  #toldProblem = '';
   pstoreProblem: Problem | undefined;
   uncleanStart = false;
   meter: RefreshMeter | undefined;
@@ -39,12 +40,19 @@ export class GroupNews {
   connected(peer: string, state: MirrorState): void {
     this.peer = peer;
     this.problem = undefined;
+    this.#toldProblem = '';
     this.heardMirror(state);
   }
 
   /** While connected, the last word is as old as the connection's end. */
   disconnected({ code, message }: Problem, wasConnected: boolean): void {
     this.problem = { code, message };
+    // Told once: it is tried again every few seconds, mostly with the same answer.
+    if (this.#toldProblem !== `${code} ${message}`) {
+      this.#toldProblem = `${code} ${message}`;
+      const remedy = errorTable[code as TdmfErrorCode]?.remedy ?? '';
+      this.publish('link.failed', { code, message, remedy, peer: this.peer });
+    }
     if (wasConnected) this.#heardAt = this.#context.clock.now();
   }
 
@@ -57,6 +65,12 @@ export class GroupNews {
 
   get mirrorStateAgeSeconds(): number | null {
     return this.#heardAt === undefined ? null : (this.#context.clock.now() - this.#heardAt) / 1000;
+  }
+
+  /** The operator ended the PMD: why it had no connection is history. */
+  forgetProblem(): void {
+    this.problem = undefined;
+    this.#toldProblem = '';
   }
 
   pstoreFailed(problem: Problem): void {
@@ -73,7 +87,7 @@ export class GroupNews {
   reasons(): readonly Problem[] {
     const known = [this.pstoreProblem, this.problem].filter((one) => one !== undefined);
     if (!this.uncleanStart) return known;
-    const { message, remedy } = errorTable.TDMF_UNCLEAN_START;
-    return [{ code: 'TDMF_UNCLEAN_START', message: `${message}. ${remedy}` }, ...known];
+    const { message } = errorTable.TDMF_UNCLEAN_START;
+    return [{ code: 'TDMF_UNCLEAN_START', message }, ...known];
   }
 }

@@ -243,7 +243,7 @@ class Group implements Actor<GroupMessage> {
     this.#mustRun();
     const request = requestOf(verb, args);
     mustBeAccepted(this.#mode(), this.#link, request);
-    if (request === 'operator.killpmd') this.#news.problem = undefined;
+    if (request === 'operator.killpmd') this.#news.forgetProblem();
     this.#send({ type: request });
     // The operator hears "done" when a crash could not undo it any more (I6).
     await this.#keeper.settled();
@@ -265,8 +265,14 @@ class Group implements Actor<GroupMessage> {
     this.#stopping = true;
     const { clock } = this.#context;
     const isDrained = () => this.#control.pending === 0;
+    // The driver's last word may be in the control block only: its mailbox to us was full, or the
+    // last flush of its stop failed (T2, H21).
+    if (this.#control.latched && this.#keeper.record.mode === 'normal') {
+      this.#send({ type: 'driver.overflowed', sequence: this.#control.stamped });
+    }
     let drained = isDrained();
-    if (this.#mode() === 'normal') {
+    // Of the record, not of the machine: a commit that is being recorded is NORMAL for a start.
+    if (this.#keeper.record.mode === 'normal') {
       if (!drained && this.#link !== 'stopped') {
         this.#commands.flush();
         drained = await waitFor(clock, asked.drainMs, isDrained);
@@ -333,8 +339,12 @@ class Group implements Actor<GroupMessage> {
       case 'refresh.failed':
         this.#send({ type: 'refresh.failed', code: message.code });
         break;
-      case 'refresh.converged':
       case 'refresh.frozenRead':
+        // Said late by an attempt that was given up, it would take the mark too early (R6).
+        if (message.era !== this.#commands.babEra?.era) return;
+        this.#send({ type: 'refresh.frozenRead' });
+        break;
+      case 'refresh.converged':
       case 'refresh.phaseBLost':
         this.#send({ type: message.type });
         break;

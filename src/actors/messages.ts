@@ -105,7 +105,7 @@ export type GroupMessage =
   /** Rule 43a holds: phase b may begin. */
   | { type: 'refresh.converged'; refreshId: string }
   /** The last read of the frozen rest has completed (R6). */
-  | { type: 'refresh.frozenRead'; refreshId: string }
+  | { type: 'refresh.frozenRead'; refreshId: string; era: Era }
   | { type: 'refresh.committed'; refreshId: string; position: Position }
   /** The link broke in phase b, or the RMD gave this attempt up: back to phase a (R9). */
   | { type: 'refresh.phaseBLost'; refreshId: string }

@@ -281,9 +281,10 @@ export class PmdRefresh {
   #finishB(): void {
     const sender = this.#sender;
     if (!this.engine.passOver || sender === undefined) return;
-    if (sender.allRead && !this.#toldRead) {
+    const { era } = this;
+    if (sender.allRead && !this.#toldRead && era !== undefined) {
       this.#toldRead = true;
-      this.#options.tell({ type: 'refresh.frozenRead', refreshId: this.refreshId });
+      this.#options.tell({ type: 'refresh.frozenRead', refreshId: this.refreshId, era });
     }
     if (this.mark === undefined || !sender.allSent) return;
     const { refreshId, mark } = this;

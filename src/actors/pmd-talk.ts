@@ -37,6 +37,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
   tunables: ChunkTunables;
   /** The refresh that is carried out now, if any. */
   run: PmdRefresh | undefined;
+  /** A refresh that was committed; the lineage goes on naming it until the group has recorded that. */
+  committedId: string | undefined;
   readonly #context: ActorContext;
   readonly #options: PmdOptions;
   readonly #reader: BabReader;
@@ -87,7 +89,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   opened(session: PmdSession): void {
     const { nodeId, loopback, version, deviceList } = this.#options;
-    const side = this.#side(this.run?.refreshId ?? this.lineage?.refreshId);
+    const side = this.#side(this.#openRefresh());
     const { era, s0, stamped, released, sentMax, lease, refreshId } = side;
     session.control({
       kind: 'hello',
@@ -207,10 +209,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#welcome = welcome;
     this.#pump.attach(session, new Window(welcome.windowBytes));
     const { run } = this;
-    const committed = run?.awaitsVerdict === true && run.committedMeanwhile(welcome);
-    if (committed) this.#committed(run);
-    const refreshId = committed ? undefined : (this.run?.refreshId ?? this.lineage?.refreshId);
-    const decision = decideLineage(this.#side(refreshId), welcome);
+    if (run?.awaitsVerdict === true && run.committedMeanwhile(welcome)) this.#committed(run);
+    const decision = decideLineage(this.#side(this.#openRefresh()), welcome);
     this.#context.log.write('info', 'handshake', { row: decision.row, action: decision.action });
     this.#follow(session, welcome, decision);
   }
@@ -247,6 +247,12 @@ export class PmdTalk implements LinkOwner, PumpSources {
     }
   }
 
+  #openRefresh(): string | undefined {
+    if (this.run !== undefined) return this.run.refreshId;
+    const ordered = this.lineage?.refreshId;
+    return ordered === this.committedId ? undefined : ordered;
+  }
+
   #side(refreshId: string | undefined) {
     return primarySide(this.lineage!, this.entries.babSide(), this.#options.loopback, refreshId);
   }
@@ -255,6 +261,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     const { refreshId } = run;
     const position = { era: run.era!, sequence: run.mark! };
     this.run = undefined;
+    this.committedId = refreshId;
     void run.end(true);
     this.#tell({ type: 'refresh.committed', refreshId, position });
   }

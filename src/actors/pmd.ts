@@ -90,6 +90,8 @@ class Pmd implements Actor<PmdMessage> {
       case 'pmd.abort': {
         const run = this.#runOf(message.refreshId);
         if (run !== undefined) this.#abort(run, message.again);
+        // The abort has crossed the commit: for the group there was none (H6).
+        else talk.committedId = undefined;
         break;
       }
       case 'pmd.flush':

@@ -24,8 +24,12 @@ export function client(homeDirectory: string): Client {
           text(response).then((content) => reject(asError(content)), reject);
         },
       );
-      outgoing.on('error', (cause) => {
-        reject(new TdmfError('TDMF_DAEMON_UNREACHABLE', { socket: socketPath }, { cause }));
+      outgoing.on('error', (cause: NodeJS.ErrnoException) => {
+        const details = { socket: socketPath };
+        if (cause.code === 'EACCES' || cause.code === 'EPERM')
+          return reject(new TdmfError('TDMF_DAEMON_FORBIDDEN', details));
+        const why = new Error(reasons[cause.code ?? ''] ?? cause.message);
+        reject(new TdmfError('TDMF_DAEMON_UNREACHABLE', details, { cause: why }));
       });
       outgoing.end(body === undefined ? undefined : JSON.stringify(body));
     });
@@ -37,12 +41,28 @@ export function client(homeDirectory: string): Client {
       JSON.parse(await text(await call('POST', path, body))) as T,
     async lines(path, onLine) {
       const response = await call('GET', path);
+      const ended = new Promise<void>((resolve, reject) => {
+        response.once('end', resolve);
+        response.once('error', reject);
+      });
+      // Looked at below; meanwhile a loss is not an unhandled one.
+      ended.catch(() => undefined);
       for await (const line of createInterface({ input: response })) {
-        if (!onLine(JSON.parse(line))) break;
+        if (!onLine(JSON.parse(line))) return;
       }
+      await ended.catch((cause: unknown) => {
+        throw new TdmfError('TDMF_DAEMON_GONE', {}, { cause });
+      });
     },
   };
 }
+
+/** What a failed connect means, in words. */
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such socket',
+  ECONNREFUSED: 'nobody listens there any more',
+  ECONNRESET: 'it ended while it was asked',
+};
 
 async function text(stream: NodeJS.ReadableStream): Promise<string> {
   let content = '';

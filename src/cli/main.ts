@@ -2,25 +2,30 @@
  * `tdmfctl` and, by the name it is called under, the manual's commands (`tdmfinfo`, `tdmfstart` …).
  * Only this file and the chosen command are loaded: a verb answers in well under 300 ms.
  */
-import { basename } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { defaultHomeDirectory } from '../config/home.js';
+import { rewrite } from './command-line.js';
 import { describeVerbs } from './commands/index.js';
 import { exitCodes, printError } from './outcome.js';
+import { printable } from './render.js';
 
 /** Runs one command line and returns the exit code (design.md 2.3). */
 export async function run(argv: readonly string[]): Promise<number> {
+  // `tdmfctl events | head`: a reader that has seen enough is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(exitCodes.done);
+  });
   let exitCode: number = exitCodes.done;
   const program = new Command('tdmfctl')
     .description('Control TDMF: mirror block devices with their write order kept.')
     .option('--home <dir>', 'the TDMF home', defaultHomeDirectory())
+    .helpCommand('help [verb]', 'what a verb does')
     .enablePositionalOptions()
     .exitOverride()
-    .configureOutput({
-      outputError: (text, write) => write(`tdmfctl: ${text.replace(/^error: /, '')}`),
-    })
-    .showHelpAfterError('See tdmfctl help.')
-    .addHelpText('after', exitCodeHelp);
+    .configureHelp({ subcommandTerm: (command) => command.name() })
+    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
+    .addHelpText('after', helpEnd);
   describeVerbs(program, (code) => {
     exitCode = code;
   });
@@ -33,19 +38,15 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** `tdmfinfo -g 0` is `tdmfctl info -g 0`; no verb at all is `status`. */
-function rewrite(argv: readonly string[]): string[] {
-  const [, script = '', ...rest] = argv;
-  const name = basename(script).replace(/\.js$/, '');
-  const legacy = /^tdmf(?!ctl|d$)(\w+)$/.exec(name)?.[1];
-  if (legacy !== undefined) return [legacy, ...rest];
-  const words = rest.filter((word, index) => !word.startsWith('-') && rest[index - 1] !== '--home');
-  const asksForHelp = rest.some(
-    (word) => word === '--help' || word === '-h' || word === '--version',
-  );
-  return words.length === 0 && !asksForHelp ? [...rest, 'status'] : rest;
+/** The parser's complaint in our one style of error lines. */
+export function usageLine(text: string): string {
+  const problem = printable(text.trim().replace(/^error: /, '')).replace(/\s+/g, ' ');
+  return `tdmfctl: ${problem.replace(/\.$/, '')}. See tdmfctl help.\n`;
 }
 
-const exitCodeHelp = `
+const helpEnd = `
+Groups: -g 0, -g 1,3-5, -g 1 -g 7, -a for all, or a bare number. Without a verb: status.
+The manual's names work too: tdmfinfo -g 0 is tdmfctl info -g 0.
+
 Exit codes: 0 done · 1 failed · 2 usage · 3 tdmfd not reachable · 4 refused in this mode ·
 5 some groups failed · 124 timed out`;

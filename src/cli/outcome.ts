@@ -3,6 +3,7 @@
  * `tdmfctl: group 101: <what happened> (<why>). <what to do>` (design.md 2.3).
  */
 import { errorTable, isTdmfError, type PlainError, type TdmfErrorCode } from '../core/errors.js';
+import { printable } from './render.js';
 
 export const exitCodes = {
   done: 0,
@@ -29,15 +30,20 @@ export function errorLine(error: unknown, group?: number): string {
   const { message, code, details, cause } = error as PlainError;
   const number = group ?? details?.['group'];
   const where = typeof number === 'number' ? `group ${number}: ` : '';
-  const why = cause === undefined ? '' : ` (${cause.message})`;
+  const reason = code === 'TDMF_MODE_REFUSED' ? details?.['reason'] : undefined;
+  const because = cause?.message ?? (typeof reason === 'string' ? reason : undefined);
+  // A cause that only repeats what was said is left out.
+  const why = because === undefined || message.includes(because) ? '' : ` (${because})`;
   const remedy =
     code !== undefined && code in errorTable ? errorTable[code as TdmfErrorCode].remedy : '';
-  return `tdmfctl: ${where}${message}${why}. ${remedy}`.trimEnd();
+  return printable(`tdmfctl: ${where}${message.replace(/\.$/, '')}${why}. ${remedy}`.trimEnd());
 }
 
 export function exitCodeOf(error: unknown): number {
   if (!isTdmfError(error)) return exitCodes.failed;
-  if (error.code === 'TDMF_DAEMON_UNREACHABLE') return exitCodes.unreachable;
+  if (error.code.startsWith('TDMF_DAEMON_')) {
+    return error.code === 'TDMF_DAEMON_STOPPING' ? exitCodes.refused : exitCodes.unreachable;
+  }
   if (error.code === 'TDMF_TIMED_OUT') return exitCodes.timedOut;
   const { kind } = errorTable[error.code];
   if (kind === 'usage') return exitCodes.usage;

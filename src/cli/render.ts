@@ -43,3 +43,14 @@ export function progressBar(share: number, width = 20): string {
   const head = done < width ? '>' : '';
   return `[${'='.repeat(done)}${head}${'.'.repeat(Math.max(0, width - done - head.length))}]`;
 }
+
+/** Text of others (notes, paths, messages) may not move the cursor or break the line. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+}
+
+/** A line that fits `width` columns; what does not is cut with an ellipsis. */
+export function fitted(line: string, width: number | undefined): string {
+  if (width === undefined || width < 20 || line.length <= width) return line;
+  return `${line.slice(0, width - 1)}…`;
+}

@@ -30,6 +30,11 @@ export const hostConfigSchema = z.strictObject({
   pstore: z.string().min(1).default('pstore'),
 });
 
+/** MD 1: at most half of the memory; the manual's 192 MB were a limit of NT's kernel pool. */
+export function babMbMax(memoryBytes: number): number {
+  return Math.max(1, Math.floor(memoryBytes / 2 ** 21));
+}
+
 export type HostConfig = z.infer<typeof hostConfigSchema>;
 
 /** @throws TDMF_CONFIG_INVALID naming file, line and problem. */

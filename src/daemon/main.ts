@@ -2,9 +2,9 @@
  * `tdmfd [--home DIR]`: the block server of a host as a foreground process. Runs until SIGTERM or
  * SIGINT; the first signal stops cleanly (every state persisted), a second one gives up waiting.
  */
-import { chmod, mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { defaultHomeDirectory, home as homeOf } from '../config/home.js';
+import { makeHome } from '../config/make-home.js';
 import { packageVersion } from '../config/package-version.js';
 import { errorTable, isTdmfError, TdmfError } from '../core/errors.js';
 import { jsonLog } from '../io/json-log.js';
@@ -26,8 +26,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const log = jsonLog(process.stderr);
   try {
     const home = homeOf(options.home);
-    await mkdir(home.runDirectory, { recursive: true, mode: 0o700 });
-    await chmod(home.directory, 0o700);
+    await makeHome(home);
     // Listening before anything is started: a signal that comes early is not lost.
     const signal = nextSignal();
     const tdmf = await createTdmf({ home: home.directory, log });
@@ -38,6 +37,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       log.write('info', 'tdmfd is stopping', { signal: await signal });
       void nextSignal().then(() => process.exit(1));
       server.close();
+      // Followers of the events would keep the process alive for ever.
+      server.closeAllConnections();
     } finally {
       await tdmf.close();
     }
@@ -45,6 +46,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     process.stderr.write(`tdmfd: ${describe(error)}\n`);
+    // Everything was closed; should something still hold the process, it ends all the same.
+    setTimeout(() => process.exit(1), exitDelayMs).unref();
     return 1;
   }
 }
@@ -64,7 +67,7 @@ function readOptions(argv: readonly string[]): { home: string } | number {
     else return { home: values.home ?? defaultHomeDirectory() };
     return 0;
   } catch (error) {
-    process.stderr.write(`tdmfd: ${describe(error)}\n${usage}`);
+    process.stderr.write(`tdmfd: ${(error as Error).message}. See tdmfd --help.\n`);
     return 2;
   }
 }
@@ -81,3 +84,5 @@ function describe(error: unknown): string {
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
+
+const exitDelayMs = 3_000;

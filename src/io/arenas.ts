@@ -84,7 +84,7 @@ export class Arenas {
 
 /** Each actor gets an object of its own for the one memory: only the address tells. */
 function sameMemory(a: ArrayBufferLike, b: SharedArrayBuffer): boolean {
-  const place = (memory: ArrayBufferLike) => native.addressModulo(new Uint8Array(memory), 2 ** 30);
+  const place = (memory: ArrayBufferLike) => native.addressModulo(new Uint8Array(memory), 2 ** 48);
   return a.byteLength === b.byteLength && place(a) === place(b);
 }
 

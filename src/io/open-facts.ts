@@ -45,6 +45,9 @@ export function deviceError(path: string, error: unknown): TdmfError {
     case 'ENXIO':
     case 'ENODEV':
       return new TdmfError('TDMF_DEVICE_MISSING', details, { cause: error });
+    case 'EISDIR':
+    case 'ENOTBLK':
+      return new TdmfError('TDMF_DEVICE_KIND', details, { cause: error });
     case 'EAGAIN':
     case 'EBUSY':
       return new TdmfError('TDMF_DEVICE_BUSY', details, { cause: error });

@@ -291,6 +291,11 @@ export const refreshMode = groupModeSetup.createStateConfig({
               target: '#group.mode.normal',
               actions: ['forgetAttempts', 'publishRefreshFinished'],
             },
+            'drain.expired': {
+              description: 'Stopped before it was shown: what is not drained is tracked.',
+              target: '#group.mode.tracking',
+              actions: ['publishRefreshFinished', ...recordTracking('stop.notDrained')],
+            },
             'driver.overflowed': {
               target: '#group.mode.tracking',
               actions: [

@@ -6,13 +6,13 @@
  *                                      └─ secondary groups ─ link door
  */
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { startPstore } from '../actors/pstore.js';
 import { listGroups } from '../config/files.js';
 import type { Home } from '../config/home.js';
-import type { HostConfig } from '../config/host-config.js';
+import { babMbMax, type HostConfig } from '../config/host-config.js';
 import { packageVersion } from '../config/package-version.js';
-import { TdmfError } from '../core/errors.js';
+import { TdmfError, toPlainError } from '../core/errors.js';
 import type { GroupInfo, TdmfInfo } from '../info.js';
 import { atomicFiles } from '../io/atomic-files.js';
 import { jsonLog } from '../io/json-log.js';
@@ -25,18 +25,20 @@ import type { LinkServer } from '../ports/link-server.js';
 import type { Log } from '../ports/log.js';
 import { createActorSystem } from '../runtime/pool.js';
 import type { WaitCondition } from '../tdmf.js';
+import { Closers } from './closers.js';
 import { holds } from './conditions.js';
 import { EventLog, type EventRecord } from './event-log.js';
 import { followEvents } from './follow-events.js';
 import { openNbd } from './nbd.js';
 import { PrimaryGroups } from './primary-groups.js';
-import { ensurePstore, openPstore } from './pstore-file.js';
+import { ensurePstore, mustExist, openPstore } from './pstore-file.js';
 import { SecondaryGroups } from './secondary-groups.js';
 import { SharedPool } from './shared-pool.js';
 
 export interface BlockServer {
   readonly ioKind: string;
-  primaryGroups(): Promise<number[]>;
+  /** Those with a p###.cfg, or those that ran and do not run now (`tdmfstart -b`). */
+  primaryGroups(which: 'configured' | 'wanted'): Promise<number[]>;
   verb(verb: string, group: number, args: Readonly<Record<string, unknown>>): Promise<unknown>;
   wait(group: number, condition: WaitCondition, signal: AbortSignal | undefined): Promise<void>;
   info(groups: readonly number[] | 'all'): Promise<TdmfInfo>;
@@ -53,15 +55,40 @@ export interface BlockServer {
 /** How often a condition that somebody waits for is looked at when no event says it changed. */
 const conditionPollMs = 50;
 
+/** @throws TDMF_HOME_LOCKED, TDMF_CONFIG_INVALID, TDMF_PSTORE_*, TDMF_PORT_*, TDMF_NBD_SOCKET */
 export async function startBlockServer(
   home: Home,
   config: HostConfig,
   log: Log = jsonLog(process.stderr),
 ): Promise<BlockServer> {
+  const closers = new Closers();
+  try {
+    return await openBlockServer(home, config, log, closers);
+  } catch (error) {
+    await closers.closeAll().catch((second: unknown) => {
+      log.write('error', 'what was open could not be closed', { error: toPlainError(second) });
+    });
+    throw error;
+  }
+}
+
+async function openBlockServer(
+  home: Home,
+  config: HostConfig,
+  log: Log,
+  closers: Closers,
+): Promise<BlockServer> {
+  const limitMb = babMbMax(totalmem());
+  if (config.bab > limitMb) {
+    const problem = `bab: ${config.bab} MB is more than half of this host's memory (${limitMb} MB)`;
+    throw new TdmfError('TDMF_CONFIG_INVALID', { file: 'tdmf.cfg', problem });
+  }
   await mkdir(home.runDirectory, { recursive: true, mode: 0o700 });
   const unlock = await lockFile(home.lock);
   if (unlock === undefined) throw new TdmfError('TDMF_HOME_LOCKED', { home: home.directory });
+  closers.add(unlock);
   const io = openIo(config.io);
+  closers.add(() => io.close());
   const clock = new SystemClock();
   const events = new EventLog(() => clock.wallNow());
   const version = packageVersion();
@@ -81,15 +108,15 @@ export async function startBlockServer(
       await (set.startsWith('link') ? secondary : primary).setFailed(set, decision, error);
     },
   });
+  closers.add(() => system.stop());
   const publish = (type: string, payload: Readonly<Record<string, unknown>>): void => {
+    if (!secondary.hears(type, payload)) return;
     const { seq } = events.publish(type, payload);
-    const level = /failed|crashed|parked|refused|unclean|overflow|lost/i.test(type)
-      ? 'warn'
-      : 'info';
-    log.write(level, type, { seq, ...payload });
+    log.write(levelOf(type), type, { seq, ...payload });
   };
 
   const pstorePath = home.resolve(config.pstore);
+  if ((await listGroups(home, 'p.cur')).length > 0) await mustExist(pstorePath);
   if (await ensurePstore(io, pstorePath)) {
     log.write('info', 'a new pstore was made', { pstore: pstorePath });
   }
@@ -103,7 +130,9 @@ export async function startBlockServer(
   const shared = { home, system, log, publish, nodeId, version, io, clock };
   const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });
   const secondary = new SecondaryGroups({ ...shared, address: config.address, port: config.port });
-  const closeNbd = await openNbd(home, primary, system, clock, log);
+  closers.add(() => secondary.stop());
+  closers.add(() => primary.stopAll());
+  closers.add(await openNbd(home, primary, system, clock, log));
   await secondary.start();
   await primary.resumeAll();
 
@@ -111,7 +140,8 @@ export async function startBlockServer(
     Record<string, (group: number, args: Readonly<Record<string, unknown>>) => Promise<unknown>>
   > = {
     start: (group) => primary.start(group),
-    stop: (group, args) => primary.stop(group, args['force'] === true),
+    stop: (group, { force, restart }) =>
+      primary.stop(group, { force: force === true, restart: restart === true }),
     launchpmd: (group) => primary.operator(group, 'launchpmd', {}),
     killpmd: (group) => primary.operator(group, 'killpmd', {}),
     launchrefresh: (group, args) => primary.operator(group, 'launchrefresh', args),
@@ -137,7 +167,7 @@ export async function startBlockServer(
   return {
     ioKind: io.kind,
     info,
-    primaryGroups: () => listGroups(home, 'p.cfg'),
+    primaryGroups: (which) => (which === 'wanted' ? primary.wanted() : listGroups(home, 'p.cfg')),
     verb: async (verb, group, args) => {
       const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
       if (run === undefined)
@@ -157,15 +187,16 @@ export async function startBlockServer(
     events: (since, follow, signal) =>
       followEvents(events, async () => (await info('all')).groups, since, follow, signal),
     crashHost: (host) => system.crashHost(host),
-    async close() {
-      await closeNbd();
-      await primary.stopAll();
-      await secondary.stop();
-      await system.stop();
-      await io.close();
-      await unlock();
-    },
+    close: () => closers.closeAll(),
   };
+}
+
+/** Progress is for those who follow the events; the log has what an operator reads afterwards. */
+function levelOf(type: string): 'debug' | 'info' | 'warn' {
+  if (type.endsWith('progressed')) return 'debug';
+  return /failed|crashed|parked|refused|unclean|overflow|lost|invalid/i.test(type)
+    ? 'warn'
+    : 'info';
 }
 
 /** Main has no link sessions of its own: they end on host threads. */

@@ -51,6 +51,10 @@ export class EventLog {
 
   /** Events after `seq` that are still kept, oldest first. */
   after(seq: number): EventRecord[] {
+    // A number that was never given is of a tdmfd before this one, whose events are gone.
+    if (seq > this.#seq) {
+      return [this.exists('log.gap', { from: seq + 1, restarted: true }), ...this.#kept];
+    }
     const oldest = this.#kept[0]?.seq ?? this.#seq + 1;
     const events = this.#kept.filter((event) => event.seq > seq);
     if (seq + 1 < oldest && seq < this.#seq) {

@@ -3,7 +3,7 @@
  * host threads. A started group is a supervision set `gN` of driver, PMD and group actor; its shared
  * memory lives here, so that it outlives a crashed thread (H23).
  */
-import { copyFile, rm, stat } from 'node:fs/promises';
+import { access, copyFile, rm, stat } from 'node:fs/promises';
 import type { GroupOptions } from '../actors/group.js';
 import type { GroupStatus } from '../actors/group-status.js';
 import type { GroupShared, SharedDevices } from '../actors/messages.js';
@@ -14,7 +14,7 @@ import type { Home } from '../config/home.js';
 import { GroupControlView } from '../core/bab/control.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
 import { chunkSizeDefaultKb } from '../core/constants.js';
-import { TdmfError, toPlainError } from '../core/errors.js';
+import { isTdmfError, TdmfError, toPlainError } from '../core/errors.js';
 import type { DeviceStamp } from '../core/pstore/record.js';
 import type { Decision } from '../core/supervision.js';
 import type { PrimaryInfo } from '../info.js';
@@ -22,7 +22,8 @@ import type { DeviceOpener } from '../ports/block-device.js';
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
-import { notStarted, primaryInfo } from './primary-info.js';
+import { notReadable, notStarted, primaryInfo } from './primary-info.js';
+import { type Problem, problemOf } from './problem.js';
 import { Rates } from './rates.js';
 import type { SharedPool } from './shared-pool.js';
 
@@ -56,6 +57,8 @@ const syncLookMs = 20;
 export class PrimaryGroups {
   readonly #options: PrimaryGroupsOptions;
   readonly #started = new Map<number, StartedGroup>();
+  /** Why groups that should run do not; forgotten when they start or are stopped. */
+  readonly #problems = new Map<number, Problem>();
   /** One start or stop of a group at a time. */
   readonly #turns = new Map<number, Promise<unknown>>();
 
@@ -77,7 +80,6 @@ export class PrimaryGroups {
       if (this.#started.has(group)) throw new TdmfError('TDMF_GROUP_STARTED', { group });
       const { home, pool, publish } = this.#options;
       const config = await readGroupConfig(home, 'p.cfg', group);
-      await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
       const sizes = await this.#sizes(config);
       const poolSlot = pool.admit(group, (await listGroups(home, 'p.cfg')).length);
       const control = GroupControlView.create(config.devices.length);
@@ -98,18 +100,32 @@ export class PrimaryGroups {
       this.#started.set(group, started);
       try {
         await this.#spawn(group, started, false);
+        // Only now: a group that was refused must not take the device of another at the next boot.
+        await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
       } catch (error) {
         await this.#end(group, started);
         throw error;
       }
+      this.#problems.delete(group);
       publish('group.started', { group });
     });
   }
 
-  /** @throws TDMF_GROUP_STOPPED, TDMF_GROUP_BUSY */
-  stop(group: number, force: boolean): Promise<void> {
+  /**
+   * A group that the operator stopped stays stopped when tdmfd starts again, unless `restart` (the
+   * manual's `tdmfstop -s`).
+   * @throws TDMF_GROUP_STOPPED, TDMF_GROUP_UNKNOWN, TDMF_GROUP_BUSY
+   */
+  stop(group: number, { force = false, restart = false } = {}): Promise<void> {
     return this.#inTurn(group, async () => {
-      const started = this.#need(group);
+      const current = this.#options.home.groupFile('p.cur', group);
+      if (!this.#started.has(group) && (await exists(current))) {
+        // It could not be started again; now nobody wants it to.
+        this.#problems.delete(group);
+        if (!restart) await rm(current, { force: true });
+        return;
+      }
+      const started = await this.#need(group);
       const connections = await this.#options.system
         .ask<number>(`g${group}/driver`, { kind: 'driver.connections' })
         .catch(() => 0);
@@ -117,8 +133,7 @@ export class PrimaryGroups {
         throw new TdmfError('TDMF_GROUP_BUSY', { group, count: connections });
       }
       await this.#stopCleanly(group, started);
-      // A group that the operator stopped stays stopped when tdmfd starts again.
-      await rm(this.#options.home.groupFile('p.cur', group), { force: true });
+      if (!restart) await rm(current, { force: true });
       this.#options.publish('group.stopped', { group });
     });
   }
@@ -129,7 +144,7 @@ export class PrimaryGroups {
     verb: string,
     args: Readonly<Record<string, unknown>>,
   ): Promise<unknown> {
-    this.#need(group);
+    await this.#need(group);
     return this.#options.system.ask(`g${group}/group`, { kind: 'operator', verb, args });
   }
 
@@ -139,9 +154,13 @@ export class PrimaryGroups {
    */
   async sync(group: number): Promise<void> {
     const { system, clock } = this.#options;
-    const { view } = this.#need(group);
+    const { view } = await this.#need(group);
+    const refused = (mode: string) => {
+      const reason = `in ${mode} not every write goes on to the mirror`;
+      return new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode, reason });
+    };
     const { mode } = await this.infoOf(group);
-    if (mode !== 'NORMAL') throw new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode });
+    if (mode !== 'NORMAL') throw refused(mode);
     await system.ask(`g${group}/driver`, { kind: 'driver.flush' });
     const published = view.cursor('published');
     const isDurable = () => ((published - view.cursor('durable')) | 0) <= 0;
@@ -150,29 +169,31 @@ export class PrimaryGroups {
       await new Promise<void>((resolve) => {
         clock.after(syncLookMs, resolve);
       });
-      if (view.latched) {
-        throw new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode: 'TRACKING' });
-      }
+      if (view.latched) throw refused('TRACKING');
     }
+    // Entries that were dropped, for a refresh or as poison, count as done and are not on the mirror.
+    const after = (await this.infoOf(group)).mode;
+    if (after === 'NORMAL') return;
+    throw new TdmfError('TDMF_MODE_REFUSED', { group, event: 'sync', mode: after });
   }
 
   /** Groups that ran when the home was last used run again (MD 34). */
   async resumeAll(): Promise<void> {
-    const { home, log } = this.#options;
-    const configured = new Set(await listGroups(home, 'p.cfg'));
-    await Promise.all(
-      (await listGroups(home, 'p.cur'))
-        .filter((group) => configured.has(group))
-        .map((group) =>
-          this.start(group).catch((error: unknown) => {
-            log.write('error', 'a group could not be started again', {
-              group,
-              error: toPlainError(error),
-            });
-            this.#options.publish('group.startFailed', { group, error: toPlainError(error) });
-          }),
-        ),
-    );
+    await Promise.all((await this.wanted()).map((group) => this.#resume(group)));
+  }
+
+  /** Groups that ran when the home was last used, or were stopped with -s, and do not run now. */
+  async wanted(): Promise<number[]> {
+    const groups = await listGroups(this.#options.home, 'p.cur');
+    return groups.filter((group) => !this.#started.has(group));
+  }
+
+  async #resume(group: number): Promise<void> {
+    await this.start(group).catch((error: unknown) => {
+      const problem = problemOf(error);
+      this.#problems.set(group, problem);
+      this.#options.publish('group.startFailed', { group, ...problem });
+    });
   }
 
   async stopAll(): Promise<void> {
@@ -188,24 +209,38 @@ export class PrimaryGroups {
     const group = Number(set.slice(1));
     const started = this.#started.get(group);
     if (started === undefined || decision.kind === 'park') return;
-    await this.#spawn(group, started, true);
-    this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
+    await this.#inTurn(group, async () => {
+      // Stopped meanwhile: its slot of the BAB may be another group's by now (Rule 42a).
+      if (this.#started.get(group) !== started) return;
+      await this.#spawn(group, started, true);
+      this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
+    });
   }
 
   async info(): Promise<PrimaryInfo[]> {
-    const configured = await listGroups(this.#options.home, 'p.cfg');
-    const groups = new Set([...configured, ...this.#started.keys()]);
-    const all = await Promise.all(
-      [...groups].map((group) => this.infoOf(group).catch(() => undefined)),
-    );
-    return all.filter((one) => one !== undefined);
+    const { home } = this.#options;
+    const groups = new Set([
+      ...(await listGroups(home, 'p.cfg')),
+      ...(await listGroups(home, 'p.cur')),
+      ...this.#started.keys(),
+    ]);
+    return Promise.all([...groups].map((group) => this.infoOf(group)));
   }
 
   async infoOf(group: number): Promise<PrimaryInfo> {
     const { home, system, pool, pstorePath, clock } = this.#options;
     const started = this.#started.get(group);
     if (started === undefined) {
-      return notStarted(await readGroupConfig(home, 'p.cfg', group), home, pstorePath);
+      const problem = this.#problems.get(group) ?? null;
+      try {
+        const config = await readGroupConfig(home, 'p.cfg', group);
+        return notStarted(config, home, pstorePath, problem);
+      } catch (error) {
+        const missing = isTdmfError(error) && error.code === 'TDMF_CONFIG_MISSING';
+        if (missing && !(await exists(home.groupFile('p.cur', group))))
+          throw new TdmfError('TDMF_GROUP_UNKNOWN', { group });
+        return notReadable(group, pstorePath, problem ?? problemOf(error));
+      }
     }
     const status = await system
       .ask<GroupStatus>(`g${group}/group`, { kind: 'status' })
@@ -232,6 +267,7 @@ export class PrimaryGroups {
       options: { ...ids, shared, devices: config.devices, recovering },
     });
     const devices = await system.ask<SharedDevices>(`${set}/driver`, { kind: 'driver.share' });
+    await this.#checkSizes(started, devices);
     await system.spawn({
       id: ids.pmdActor,
       kind: 'pmd',
@@ -304,10 +340,11 @@ export class PrimaryGroups {
     this.#started.delete(group);
   }
 
-  #need(group: number): StartedGroup {
+  async #need(group: number): Promise<StartedGroup> {
     const started = this.#started.get(group);
-    if (started === undefined) throw new TdmfError('TDMF_GROUP_STOPPED', { group });
-    return started;
+    if (started !== undefined) return started;
+    const known = await exists(this.#options.home.groupFile('p.cfg', group));
+    throw new TdmfError(known ? 'TDMF_GROUP_STOPPED' : 'TDMF_GROUP_UNKNOWN', { group });
   }
 
   /** Sizes, and early, clear errors for paths that are wrong or devices that are in use. */
@@ -323,6 +360,16 @@ export class PrimaryGroups {
     );
   }
 
+  /** The maps, the clients and the mirror know the size of before; another needs a stop and a start. */
+  async #checkSizes({ sizes }: StartedGroup, devices: SharedDevices): Promise<void> {
+    const index = devices.findIndex(({ sizeBytes }, device) => sizeBytes !== sizes[device]);
+    if (index < 0) return;
+    // They are ours to close: the lock is on what they describe (H22).
+    await Promise.all(devices.map((device) => this.#options.io.adopt(device).close()));
+    const { path, sizeBytes } = devices[index]!;
+    throw new TdmfError('TDMF_DEVICE_SIZE', { path, actual: sizeBytes, expected: sizes[index] });
+  }
+
   #inTurn<T>(group: number, run: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(group) ?? Promise.resolve();
     const turn = before.then(run, run);
@@ -332,6 +379,13 @@ export class PrimaryGroups {
     );
     return turn;
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** What the local devices look like: what a start compares with the stop before (Rule 33). */

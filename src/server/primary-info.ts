@@ -7,17 +7,24 @@ import { DeviceMap } from '../core/bitmap/device-map.js';
 import { sectorBytes } from '../core/constants.js';
 import type { PrimaryInfo } from '../info.js';
 import type { StartedGroup } from './primary-groups.js';
+import { type Problem, withRemedy } from './problem.js';
 
 const nothing = { entries: 0, bytes: 0, sectors: 0, percent: 0 };
+const asynchronous = { mode: 'async', depth: 1, timeoutSeconds: 30 } as const;
 const noRates = { readKbps: 0, writeKbps: 0, actualNetKbps: 0, effectiveNetKbps: 0 };
 
-export function notStarted(config: GroupConfig, home: Home, pstore: string): PrimaryInfo {
+export function notStarted(
+  config: GroupConfig,
+  home: Home,
+  pstore: string,
+  problem: Problem | null,
+): PrimaryInfo {
   return {
     ...configured(config, pstore),
     started: false,
     mode: 'PASSTHRU',
     connection: 'ACCUMULATE',
-    problem: null,
+    problem,
     mirrorState: 'unknown',
     mirrorStateAgeSeconds: null,
     unverified: false,
@@ -36,6 +43,32 @@ export function notStarted(config: GroupConfig, home: Home, pstore: string): Pri
       babSectors: 0,
       dirtyBytes: 0,
     })),
+  };
+}
+
+/** A group whose file cannot be read is shown all the same, with the reason: nothing disappears. */
+export function notReadable(group: number, pstore: string, problem: Problem): PrimaryInfo {
+  return {
+    group,
+    role: 'primary',
+    note: '',
+    started: false,
+    mode: 'PASSTHRU',
+    connection: 'ACCUMULATE',
+    problem,
+    checkpoint: false,
+    mirrorState: 'unknown',
+    mirrorStateAgeSeconds: null,
+    unverified: false,
+    primary: '?',
+    secondary: '?',
+    pstore,
+    sync: asynchronous,
+    bab: nothing,
+    lag: { entries: 0, bytes: 0, seconds: 0 },
+    refresh: null,
+    rates: noRates,
+    devices: [],
   };
 }
 
@@ -66,7 +99,7 @@ export function primaryInfo(
     started: true,
     mode: status?.mode ?? 'PASSTHRU',
     connection: status?.connection ?? 'ACCUMULATE',
-    problem: status === undefined ? restarting : (status.reasons[0] ?? status.problem),
+    problem: shownProblem(status),
     mirrorState: status?.mirrorState ?? 'unknown',
     mirrorStateAgeSeconds: status?.mirrorStateAgeSeconds ?? null,
     unverified: status?.unverified ?? false,
@@ -111,10 +144,16 @@ export function primaryInfo(
   };
 }
 
-const restarting = {
+function shownProblem(status: GroupStatus | undefined): Problem | null {
+  if (status === undefined) return restarting;
+  const problem = status.reasons[0] ?? status.problem;
+  return problem === null ? null : withRemedy(problem);
+}
+
+const restarting = withRemedy({
   code: 'TDMF_ACTOR_GONE',
   message: 'the actors of the group are being restarted',
-};
+});
 
 function configured(config: GroupConfig, pstore: string) {
   return {
@@ -125,7 +164,7 @@ function configured(config: GroupConfig, pstore: string) {
     primary: config.primary.host,
     secondary: `${config.secondary.host}:${config.secondary.port}`,
     pstore,
-    sync: { mode: 'async' as const, depth: 1, timeoutSeconds: 30 },
+    sync: asynchronous,
   };
 }
 

@@ -1,31 +1,73 @@
-/** The host's pstore: made when there is none, opened with its lock otherwise. */
+/**
+ * The host's pstore: made where there is none, opened with its lock otherwise. Only what is empty is
+ * ever formatted: a path that was mistyped must not cost somebody's data.
+ */
 import { stat } from 'node:fs/promises';
-import { formatPstore } from '../actors/pstore-format.js';
+import { dirname } from 'node:path';
+import { DeviceCalls } from '../actors/device-calls.js';
+import { checksumOf, formatPstore, readSuperblock } from '../actors/pstore-format.js';
 import { groupsMax } from '../core/constants.js';
 import { isTdmfError, TdmfError } from '../core/errors.js';
-import { pstoreBytes } from '../core/pstore/layout.js';
+import { firstSlotAt, pstoreBytes } from '../core/pstore/layout.js';
+
+import { atomicFiles } from '../io/atomic-files.js';
 import type { Io } from '../io/open-io.js';
 import { SystemClock } from '../io/system-clock.js';
 import { systemRandom } from '../io/system-random.js';
 import type { BlockDevice } from '../ports/block-device.js';
 
-/** Makes the pstore when `path` is a file that does not exist. True when it was made. */
+/**
+ * Makes the pstore when `path` is missing, or is an empty file or a block device that begins with
+ * zeroes. True when it was made.
+ * @throws TDMF_PSTORE_FOREIGN, TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_DEVICE_*
+ */
 export async function ensurePstore(io: Io, path: string): Promise<boolean> {
-  if (await exists(path)) return false;
   const slots = groupsMax;
-  const device = await io.open({ path, access: 'readwrite', createBytes: pstoreBytes(slots) });
+  const facts = await stat(path).catch(() => undefined);
+  const empty = facts === undefined || (facts.isFile() && facts.size === 0);
+  const device = await io.open({
+    path,
+    access: 'readwrite',
+    ...(empty && { createBytes: pstoreBytes(slots) }),
+  });
   try {
-    await formatPstore({
-      device,
-      opener: io,
-      clock: new SystemClock(),
-      random: systemRandom,
-      slots,
-    });
+    if (!empty && !(await isBlank(device, io))) return false;
+    if (device.sizeBytes < pstoreBytes(slots)) {
+      const expected = pstoreBytes(slots);
+      throw new TdmfError('TDMF_DEVICE_SIZE', { path, actual: device.sizeBytes, expected });
+    }
+    const clock = new SystemClock();
+    await formatPstore({ device, opener: io, clock, random: systemRandom, slots });
   } finally {
     await device.close();
   }
+  // The name too must survive a power cut: without it the pstore is gone, and with it all lineage.
+  await atomicFiles.syncDirectory(dirname(path));
   return true;
+}
+
+/** False when it is a pstore. @throws when it is anything else than blank */
+async function isBlank(device: BlockDevice, io: Io): Promise<boolean> {
+  const calls = new DeviceCalls(device, io);
+  try {
+    await readSuperblock(calls, checksumOf(io.digest));
+    return false;
+  } catch (error) {
+    if (!isTdmfError(error) || error.code !== 'TDMF_PSTORE_DAMAGED') throw error;
+    const head = await calls.read(0, firstSlotAt);
+    if (typeof head !== 'number' && head.length > 0 && head.every((byte) => byte === 0))
+      return true;
+    if (error.details['what'] === noPstore || typeof head === 'number' || head.length < firstSlotAt)
+      throw new TdmfError('TDMF_PSTORE_FOREIGN', { path: device.path });
+    throw error;
+  }
+}
+
+/** Groups have run on this home: a pstore that is gone must not be replaced by an empty one. */
+export async function mustExist(path: string): Promise<void> {
+  await stat(path).catch((cause: unknown) => {
+    throw new TdmfError('TDMF_PSTORE_MISSING', { path }, { cause });
+  });
 }
 
 /** @throws TDMF_PSTORE_MISSING, TDMF_DEVICE_BUSY */
@@ -38,9 +80,5 @@ export async function openPstore(io: Io, path: string): Promise<BlockDevice> {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
-}
+/** What readSuperblock says of bytes that never were a pstore. */
+const noPstore = 'it is no pstore';

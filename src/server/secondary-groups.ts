@@ -18,7 +18,8 @@ import type { DeviceOpener } from '../ports/block-device.js';
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
-import { secondaryInfo } from './secondary-info.js';
+import { type Problem, problemOf, withRemedy } from './problem.js';
+import { secondaryInfo, secondaryNotReadable } from './secondary-info.js';
 
 export interface SecondaryGroupsOptions {
   readonly home: Home;
@@ -44,6 +45,10 @@ interface AdmittedSession {
 export class SecondaryGroups {
   readonly #options: SecondaryGroupsOptions;
   readonly #configs = new Map<number, GroupConfig>();
+  /** Files that cannot be used. */
+  readonly #invalid = new Map<number, Problem>();
+  /** Why the last session of a group was refused. */
+  readonly #refused = new Map<number, Problem>();
   readonly #sessions = new Map<number, AdmittedSession>();
   readonly #turns = new Map<number, Promise<unknown>>();
   #door: LinkDoor | undefined;
@@ -85,16 +90,36 @@ export class SecondaryGroups {
   async info(): Promise<SecondaryInfo[]> {
     await this.#scan();
     const sessions = await this.#statuses();
-    return Promise.all(
+    const known = await Promise.all(
       [...this.#configs.values()].map((config) =>
         secondaryInfo(
           config,
+          this.#refused.get(config.group) ?? null,
           sessions.find(({ group }) => group === config.group),
           this.#options.home,
           this.#options.io.digest,
         ),
       ),
     );
+    return [
+      ...known,
+      ...[...this.#invalid].map(([group, why]) => secondaryNotReadable(group, why)),
+    ];
+  }
+
+  /**
+   * Hears every event before it is published. False for a refusal that was told already: a refused
+   * primary comes again every few seconds, and would fill the log with the same line.
+   */
+  hears(type: string, payload: Readonly<Record<string, unknown>>): boolean {
+    const { group, code, message } = payload;
+    if (typeof group !== 'number') return true;
+    if (type === 'rmd.connected') this.#refused.delete(group);
+    if (type !== 'rmd.refused') return true;
+    const before = this.#refused.get(group);
+    if (before?.code === code && before?.message === message) return false;
+    this.#refused.set(group, withRemedy({ code: String(code), message: String(message) }));
+    return true;
   }
 
   async #spawnHost(host: number): Promise<void> {
@@ -122,7 +147,7 @@ export class SecondaryGroups {
 
   /** Reads s###.cfg files that came, went or changed, and tells the hosts. */
   async #scan(): Promise<void> {
-    const { home, log, publish } = this.#options;
+    const { home, publish } = this.#options;
     const now = this.#options.clock.now();
     if (now - this.#scannedAt < rescanMs) return;
     this.#scannedAt = now;
@@ -138,12 +163,14 @@ export class SecondaryGroups {
     if (signature === this.#signature) return;
     this.#signature = signature;
     this.#configs.clear();
+    this.#invalid.clear();
     for (const group of groups) {
       try {
         this.#configs.set(group, await readGroupConfig(home, 's.cfg', group));
       } catch (error) {
-        log.write('error', 's.cfg is not usable', { group, error: toPlainError(error) });
-        publish('secondary.configInvalid', { group, error: toPlainError(error) });
+        const problem = problemOf(error);
+        this.#invalid.set(group, problem);
+        publish('secondary.configInvalid', { group, ...problem });
       }
     }
     const { hosts } = this.#options.system;

@@ -4,13 +4,16 @@ import type { MirrorState } from '../actors/messages.js';
 import type { RmdStatus } from '../actors/rmd.js';
 import { readRecord } from '../actors/rmd-record.js';
 import type { GroupConfig } from '../config/group-config.js';
-import type { Home } from '../config/home.js';
+import { groupDigits, type Home } from '../config/home.js';
+import { TdmfError } from '../core/errors.js';
 import type { SecondaryInfo } from '../info.js';
 import { atomicFiles } from '../io/atomic-files.js';
 import type { Digest } from '../ports/block-device.js';
+import { type Problem, problemOf } from './problem.js';
 
 export async function secondaryInfo(
   config: GroupConfig,
+  refused: Problem | null,
   session: SessionStatus | undefined,
   home: Home,
   digest: Digest,
@@ -29,9 +32,30 @@ export async function secondaryInfo(
     primary: config.primary.host,
     secondary: `${config.secondary.host}:${config.secondary.port}`,
     journal,
-    problem: null,
+    problem: off === undefined ? refused : handedOver(config.group),
     devices: config.devices.map(({ name, mirror }) => ({ name, mirror })),
   };
+}
+
+/** A group whose s###.cfg cannot be used. */
+export function secondaryNotReadable(group: number, problem: Problem): SecondaryInfo {
+  return {
+    group,
+    role: 'secondary',
+    note: '',
+    rmd: 'OFF',
+    connection: 'NOT_CONNECTED',
+    mirrorState: 'unknown',
+    primary: '?',
+    secondary: '?',
+    journal: '?',
+    problem,
+    devices: [],
+  };
+}
+
+function handedOver(group: number): Problem {
+  return problemOf(new TdmfError('TDMF_RMD_OFF', { group: groupDigits(group) }));
 }
 
 /** I18: nothing better than what the record proves, and nothing when it cannot be read. */

@@ -28,7 +28,12 @@ export function stamp(bytes: Uint8Array, device: number, first: number, id: numb
 }
 
 /** Reads one sector as a value: the number of the write, `zeroValue` or `foreignValue`. */
-export function valueAt(words: Uint32Array, at: number, device: number, sector: number): number {
+export function sectorValueOf(
+  words: Uint32Array,
+  at: number,
+  device: number,
+  sector: number,
+): number {
   const id = words[at]!;
   const check = words[at + 3]!;
   if (id === 0) {
@@ -53,7 +58,7 @@ export function readValues(
 ): void {
   const words = wordsOf(bytes);
   for (let index = 0; index < count; index++) {
-    into[first + index] = valueAt(words, index * sectorWords, device, first + index);
+    into[first + index] = sectorValueOf(words, index * sectorWords, device, first + index);
   }
 }
 

@@ -33,6 +33,8 @@ export interface BenchOptions {
   readonly shareBytes?: number;
   readonly logicalBlockBytes?: number;
   readonly direct?: boolean;
+  /** The group has not said yet what the duties of a write are; otherwise PASSTHRU. */
+  readonly groupSilent?: boolean;
 }
 
 export interface PublishedEntry extends BabEntry {
@@ -63,6 +65,10 @@ export class DriverBench {
   static async start(options: BenchOptions = {}): Promise<DriverBench> {
     const bench = new DriverBench(options);
     await bench.restart(false);
+    if (options.groupSilent !== true) {
+      bench.tell({ type: 'driver.duties', append: false, mark: false, token: 0 });
+      bench.facts.length = 0;
+    }
     return bench;
   }
 

@@ -218,9 +218,11 @@ export class GroupWorld {
       case 'pmd.drop':
         this.#tell({ type: 'pmd.dropped', token: message.token });
         break;
-      case 'pmd.phaseB':
-        this.#tell({ type: 'refresh.frozenRead', refreshId: message.refreshId });
+      case 'pmd.phaseB': {
+        const { refreshId, era } = message;
+        this.#tell({ type: 'refresh.frozenRead', refreshId, era });
         break;
+      }
       case 'pmd.mark': {
         const { era } = this.last('pmd.phaseB');
         const position = { era, sequence: message.mark };

@@ -162,6 +162,7 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
       ...refreshRow,
       'record.saved': 'normal',
       'driver.overflowed': 'tracking',
+      'drain.expired': 'tracking',
     },
     'refresh.backoff': { ...refreshRow, 'refresh.converged': 'noted' },
     backfresh: {

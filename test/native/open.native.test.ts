@@ -38,8 +38,8 @@ test('a path that is no file or block device is refused', withScratch, async (t,
   const open = (path: string) => io.open({ path, access: 'readwrite' });
   await t.throwsAsync(open(scratch.path('missing')), { code: 'TDMF_DEVICE_MISSING' });
   await t.throwsAsync(open(scratch.path('a/b')), { code: 'TDMF_DEVICE_MISSING' });
-  await t.throwsAsync(open('/dev/null'), { code: 'TDMF_DEVICE_FAILED' });
-  await t.throwsAsync(open('/'), { code: 'TDMF_DEVICE_FAILED' });
+  await t.throwsAsync(open('/dev/null'), { code: 'TDMF_DEVICE_KIND' });
+  await t.throwsAsync(open('/'), { code: 'TDMF_DEVICE_KIND' });
   await t.throwsAsync(open(''), { code: 'TDMF_DEVICE_FAILED' });
   await t.throwsAsync(open('a\0b'), { code: 'TDMF_DEVICE_FAILED' });
   await io.close();

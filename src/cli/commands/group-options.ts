@@ -3,7 +3,7 @@ import { parseGroupList } from '../../config/group-list.js';
 import { TdmfError } from '../../core/errors.js';
 
 export interface GroupOptions {
-  readonly group: readonly string[];
+  readonly group?: readonly string[];
   readonly all?: true;
 }
 
@@ -14,7 +14,7 @@ export function chosenGroups(
   otherwise?: 'all',
 ): number[] | 'all' {
   if (options.all) return 'all';
-  const texts = [...options.group, ...bare];
+  const texts = [...(options.group ?? []), ...bare];
   if (texts.length > 0) return parseGroupList(texts);
   if (otherwise === 'all') return 'all';
   throw new TdmfError('TDMF_USAGE', { problem: 'name the groups with -g, or -a for all' });

@@ -1,16 +1,21 @@
 /** The verbs of tdmfctl: names, options and help. What a verb does is loaded when it is called. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { TdmfError } from '../../core/errors.js';
 import type { GroupOptions } from './group-options.js';
 
 type SetExitCode = (code: number) => void;
 
-const collect = (value: string, previous: string[]) => [...previous, value];
+const collect = (value: string, previous: string[] = []) => [...previous, value];
+
+const repeated = (flags: string, description: string) =>
+  new Option(flags, description).argParser<string[]>(collect);
+const groupOption = (description: string) => repeated('-g, --group <list>', description);
 
 export function describeVerbs(program: Command, setExitCode: SetExitCode): void {
   const home = () => program.opts<{ home: string }>().home;
 
-  const verb = (name: string, description: string) => {
-    const command = program.command(name).description(description);
+  const verb = (name: string, description: string, parent = program) => {
+    const command = parent.command(name).description(description);
     // Accepted behind the verb as well, where people type it.
     command.option('--home <dir>', 'the TDMF home');
     command.hook('preAction', (_, action) => {
@@ -22,7 +27,7 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
   const groupVerb = (name: string, description: string) =>
     verb(name, description)
       .argument('[group...]', 'group numbers, lists or ranges')
-      .option('-g, --group <list>', 'a group, list or range (1,3-5); may be repeated', collect, [])
+      .addOption(groupOption('a group, list or range (1,3-5); may be repeated'))
       .option('-a, --all', 'all groups');
 
   verb('init', 'create the home: BAB size and pstore (manual: tdmfinit)')
@@ -35,13 +40,12 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
     });
 
   const config = verb('config', 'edit and show the groups (manual: Configuration Tool)');
-  config
-    .command('add-group <group>')
-    .description('write p###.cfg, and s###.cfg on a loopback configuration')
+  const configVerb = (name: string, description: string) => verb(name, description, config);
+  configVerb('add-group <group>', 'write p###.cfg, and s###.cfg on a loopback configuration')
     .requiredOption('--primary <host>', 'the primary host')
     .requiredOption('--secondary <host:port>', 'the secondary host and its link port')
     .requiredOption('--journal <dir>', 'the journal directory on the secondary')
-    .option('--device <name=data:mirror>', 'a device pair; may be repeated', collect, [])
+    .addOption(repeated('--device <name=data:mirror>', 'a device pair; may be repeated'))
     .option('--note <text>', 'a note', '')
     .option('--chaining', 'the mirror is a TDMF device of another group', false)
     .option('--cache <mode>', 'direct or writeback, for all devices of the group')
@@ -49,34 +53,41 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
       const { addGroup } = await import('./config.js');
       setExitCode(await addGroup(home(), group, options));
     });
-  config
-    .command('show')
-    .description('print the groups of this host')
-    .option('-g, --group <list>', 'a group, list or range', collect, [])
+  configVerb('show', 'print the groups of this host')
+    .addOption(groupOption('a group, list or range'))
     .option('--json', 'print JSON')
     .action(async (options) => {
       const { show } = await import('./config.js');
       setExitCode(await show(home(), options));
     });
-  config
-    .command('check')
-    .description('check every configuration file')
-    .action(async () => {
-      const { check } = await import('./config.js');
-      setExitCode(await check(home()));
-    });
-  config
-    .command('export-secondary')
-    .description('print s###.cfg for the secondary')
-    .option('-g, --group <list>', 'the group', collect, [])
+  configVerb('check', 'check every configuration file').action(async () => {
+    const { check } = await import('./config.js');
+    setExitCode(await check(home()));
+  });
+  configVerb('export-secondary', 'print s###.cfg for the secondary')
+    .addOption(groupOption('the group'))
     .action(async (options) => {
       const { exportSecondary } = await import('./config.js');
       setExitCode(await exportSecondary(home(), options));
     });
 
+  groupVerb('start', 'start groups: their devices can be used (manual: tdmfstart)')
+    .option('-b, --boot', 'the groups that ran before, or were stopped with stop -s')
+    .action(async (groups: string[], options: GroupOptions & { boot?: true }) => {
+      const { groupVerb: execute } = await import('./group-verb.js');
+      const chosen = options.boot ? { ...options, all: true as const } : options;
+      const args = options.boot ? { boot: true } : {};
+      setExitCode(await execute(home(), 'start', groups, chosen, args));
+    });
+  groupVerb('stop', 'stop groups cleanly (manual: tdmfstop)')
+    .option('-s, --restart', 'start -b, or the next tdmfd, starts them again')
+    .option('--force', 'even when clients are connected to a device')
+    .action(async (groups: string[], options: GroupOptions & { restart?: true; force?: true }) => {
+      const { groupVerb: execute } = await import('./group-verb.js');
+      const { restart = false, force = false } = options;
+      setExitCode(await execute(home(), 'stop', groups, options, { restart, force }));
+    });
   const simple: readonly (readonly [string, string])[] = [
-    ['start', 'start groups: their devices can be used (manual: tdmfstart)'],
-    ['stop', 'stop groups cleanly (manual: tdmfstop)'],
     ['launchpmd', 'connect groups to their secondary (manual: tdmflaunchpmd)'],
     ['killpmd', 'disconnect groups (manual: tdmfkillpmd)'],
     ['killrefresh', 'end a running refresh (manual: tdmfkillrefresh)'],
@@ -104,7 +115,12 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
 
   groupVerb('info', 'print state and counters of groups (manual: tdmfinfo)')
     .option('--json', 'print JSON (schema tdmf.info/1)')
-    .action(async (groups: string[], options: GroupOptions & { json?: true }) => {
+    .option('-v', 'print the version (manual: tdmfinfo -v)')
+    .action(async (groups: string[], options: GroupOptions & { json?: true; v?: true }) => {
+      if (options.v) {
+        const { version } = await import('./version.js');
+        return setExitCode(await version(home(), options));
+      }
       const { info } = await import('./info.js');
       setExitCode(await info(home(), groups, options));
     });
@@ -124,7 +140,7 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
   verb('events', 'print events; state changes, errors, progress')
     .option('-f, --follow', 'go on as they happen')
     .option('--since <seq>', 'begin behind this sequence number')
-    .option('-g, --group <list>', 'a group, list or range', collect, [])
+    .addOption(groupOption('a group, list or range'))
     .option('--json', 'one JSON object a line')
     .action(async (options) => {
       const { events } = await import('./events.js');
@@ -136,4 +152,44 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
       const { version } = await import('./version.js');
       setExitCode(await version(home(), options));
     });
+
+  for (const [name, description] of notBuilt) {
+    verb(name, description)
+      .helpGroup('Not in this version:')
+      .argument('[words...]')
+      .allowUnknownOption()
+      .action(() => {
+        throw new TdmfError('TDMF_MODE_NOT_YET', { what: name });
+      });
+  }
+  for (const name of ['add-device', 'remove-device', 'set-mirror', 'remove-group']) {
+    configVerb(name, 'not in this version: edit the file, then config check')
+      .argument('[words...]')
+      .allowUnknownOption()
+      .action(() => {
+        throw new TdmfError('TDMF_MODE_NOT_YET', { what: `config ${name}` });
+      });
+  }
 }
+
+/** Verbs of the contract that come later: they say so, and end with 4. */
+const notBuilt: readonly (readonly [string, string])[] = [
+  ['launchbackfresh', 'bring the mirror home to the primary'],
+  ['killbackfresh', 'end a backfresh'],
+  ['killrmd', 'end the RMDs of groups, on the secondary'],
+  ['checkpoint', 'turn a snapshot on the secondary on or off'],
+  ['reco', 'hand the mirror to applications'],
+  ['override', 'force a mode, or clear the BAB'],
+  ['set', 'show or set tunables'],
+  ['verify', 'compare primary and mirror'],
+  ['attach', 'a kernel block device for a TDMF device'],
+  ['detach', 'the end of it'],
+  ['monitor', 'a screen with live values'],
+  ['monitortool', 'the Monitor Tool'],
+  ['configtool', 'the Configuration Tool'],
+  ['chart', "draw a group's modes"],
+  ['hostinfo', 'host names and addresses'],
+  ['licinfo', 'licences'],
+  ['debugcapture', 'collect what support needs'],
+  ['completion', 'completion for shells'],
+];

@@ -113,6 +113,16 @@ export class WriteTracker {
     this.#overflows++;
   }
 
+  /**
+   * H21: after a failed flush nothing since the last good one is sure to be on the disk, whatever the
+   * mirror has by now. Nobody knows which blocks these are: all are marked, and the group tracks.
+   */
+  flushFailed(): void {
+    if (this.writer.control.duties === duty.none) return;
+    this.markAll();
+    if (this.appending) this.overflow();
+  }
+
   /** Changes the duties of writes that start from now on; those in flight are fenced by the caller. */
   change(append: boolean, mark: boolean): void {
     const { control } = this.writer;

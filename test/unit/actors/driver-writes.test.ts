@@ -21,6 +21,30 @@ test('a write in NORMAL is on the disk, in the BAB and answered', async (t) => {
   t.like(bench.control.snapshot().devices[0], { writes: 1, sectorsWritten: 8, babEntries: 1 });
 });
 
+test('T1, I5: a client that is here before the group has spoken waits; its writes are not lost to the mirror', async (t) => {
+  const bench = await DriverBench.start({ groupSilent: true });
+  const client = bench.client();
+  const early = client.write(4096, filled(512, 7));
+  await bench.world.run(50);
+  t.false(client.answered(early));
+  await bench.normal();
+  t.is((await client.reply(early)).error, 0);
+  t.deepEqual(
+    bench.entries().map(({ sequence, offset }) => [sequence, offset]),
+    [[1, 4096]],
+  );
+  // Also the successor of a driver that died before the group spoke knows nothing.
+  const silent = await DriverBench.start({ groupSilent: true });
+  await silent.crash();
+  await silent.restart();
+  const other = silent.client();
+  const write = other.write(0, filled(512, 8));
+  await silent.world.run(50);
+  t.false(other.answered(write));
+  await silent.world.settled(silent.driver!.stop());
+  t.is(silent.disks[0]!.holders, 0);
+});
+
 test('H1, I9: overlapping writes reach the disk and the BAB in one order, whatever completes first', async (t) => {
   for (let seed = 1; seed <= 30; seed++) {
     const bench = await DriverBench.start({ seed });
@@ -291,6 +315,19 @@ test('Rule 8c: the group is told at half of the lease, and a longer lease goes o
   t.is(bench.told('driver.overflowed'), 0);
 });
 
+test('Rule 8c: in a new era with a lease of the same length the group is told again', async (t) => {
+  const bench = await DriverBench.start();
+  await bench.normal(10);
+  const client = bench.client();
+  for (let count = 0; count < 6; count++) await client.reply(client.write(0, filled(512, 1)));
+  t.is(bench.told('driver.leaseLow'), 1);
+  await bench.duties(false, true, 2);
+  bench.tell({ type: 'driver.era', era: otherEra, sequence: 1, lease: 10 });
+  await bench.duties(true, true, 3);
+  for (let count = 0; count < 6; count++) await client.reply(client.write(0, filled(512, 1)));
+  t.is(bench.told('driver.leaseLow'), 2);
+});
+
 test('H20: a failed write is read back, and what the disk holds is published', async (t) => {
   const bench = await DriverBench.start();
   await bench.normal();
@@ -502,4 +539,40 @@ test('flush is answered when the device is flushed, and FUA writes are durable',
   t.is(bench.disks[0]!.durable[4096], 2);
   bench.tell({ type: 'driver.flush', token: 4 });
   t.like(await bench.fact('driver.flushed', 4), { errorCode: undefined });
+});
+
+for (const how of ['a flush of the client', 'a forced write', 'a flush of the group'] as const) {
+  test(`H21: ${how} that fails ends the era and marks everything`, async (t) => {
+    const bench = await DriverBench.start();
+    await bench.normal();
+    const client = bench.client();
+    await client.reply(client.write(0, filled(512, 1)));
+    const forced = how === 'a forced write';
+    bench.disks[0]!.fault = (operation) => (operation === (forced ? 'write' : 'flush') ? EIO : 0);
+    if (how === 'a flush of the group') {
+      bench.tell({ type: 'driver.flush', token: 4 });
+      t.like(await bench.fact('driver.flushed', 4), { errorCode: 'TDMF_DEVICE_FAILED' });
+    } else {
+      const cookie = forced ? client.write(8192, filled(512, 2), true) : client.flush();
+      t.is((await client.reply(cookie)).error, EIO);
+    }
+    t.is(bench.told('driver.overflowed'), 1);
+    t.is(bench.maps[0]!.persisted.count, bench.maps[0]!.blockCount);
+    t.is(bench.maps[0]!.todo.count, bench.maps[0]!.blockCount);
+    // What was stamped before is drained and ends the era in order (T2); nothing joins it.
+    t.is(bench.entries().length, 1);
+    bench.disks[0]!.fault = undefined;
+    await client.reply(client.write(16384, filled(512, 3)));
+    t.is(bench.entries().length, 1);
+  });
+}
+
+test('H21: the last flush of a stop that fails leaves its word in the control block', async (t) => {
+  const bench = await DriverBench.start();
+  await bench.normal();
+  const client = bench.client();
+  await client.reply(client.write(0, filled(512, 1)));
+  bench.disks[0]!.fault = (operation) => (operation === 'flush' ? EIO : 0);
+  await bench.world.settled(bench.driver!.stop());
+  t.true(bench.control.latched);
 });

@@ -172,7 +172,7 @@ test('a lost link in NORMAL changes the connection, not the mode (I15)', async (
   group.forget();
   const code = 'TDMF_LINK_LOST';
   await group.fact({ type: 'link.lost', code, message: 'cut', retryInMs: 100 });
-  t.deepEqual(group.log, ['event link.changed NOT_CONNECTED']);
+  t.deepEqual(group.log, ['event link.failed', 'event link.changed NOT_CONNECTED']);
   t.like(await group.status(), { mode: 'NORMAL', connection: 'NOT_CONNECTED', problem: { code } });
   await group.world.run(5_000);
   const { mirrorStateAgeSeconds } = await group.status();
@@ -303,6 +303,24 @@ test('a commit of an abandoned attempt changes nothing (H6)', async (t) => {
   await group.fact({ type: 'refresh.committed', refreshId, position: late });
   t.like(await group.status(), { situation: 'refresh.committing.awaiting' });
   t.is(group.record?.base, undefined);
+});
+
+test('the last read of an abandoned attempt does not take the mark of the next one (R6)', async (t) => {
+  const group = await GroupWorld.start();
+  await group.toPhaseA();
+  group.silent.add('pmd.phaseB');
+  await group.converge();
+  const { refreshId } = group;
+  const { era } = group.last('pmd.phaseB');
+  await group.fact({ type: 'refresh.phaseBLost', refreshId });
+  await group.world.run(refreshBackoffFirstMs);
+  await group.converge();
+  t.not(group.last('pmd.phaseB').era, era);
+  group.forget();
+  await group.fact({ type: 'refresh.frozenRead', refreshId, era });
+  t.deepEqual(group.log, []);
+  await group.fact({ type: 'refresh.frozenRead', refreshId, era: group.last('pmd.phaseB').era });
+  t.true(group.log.includes('driver.mark'));
 });
 
 test('a commit that crosses an overflow keeps the map, and the base stands (R8, H6)', async (t) => {
@@ -486,6 +504,33 @@ test('a BAB that does not drain in time is tracked instead, and that is what com
   t.like(again.last('driver.duties'), { append: false, mark: true });
   t.true(again.log.includes('driver.markAll'), 'every block may differ');
   t.like(await again.status(), { mode: 'TRACKING' });
+});
+
+test('a stop while the commit is being recorded tracks what is not drained, as in NORMAL (Rule 31)', async (t) => {
+  const group = await GroupWorld.start();
+  await group.toPhaseA();
+  group.silent.add('driver.commit');
+  await group.converge();
+  group.control.setCursor('published', 3);
+  group.pstoreBroken = true;
+  const { token } = group.last('driver.commit');
+  await group.fact({ type: 'driver.committed', token, cleared: true });
+  t.is((await group.status()).situation, 'refresh.committing.recording');
+  await group.until(group.actors.stop('g0/driver'));
+  const outcome = group.actors
+    .address('g0/group')
+    .ask<StopOutcome>({ kind: 'prepareStop', drainMs: 100, devices });
+  group.pstoreBroken = false;
+  t.like(await group.until(outcome), { mode: 'tracking', drained: false, clean: true });
+  t.like(group.record, { mode: 'tracking', mapAll: true, clean: true });
+});
+
+test('an overflow that only the control block tells of is no clean NORMAL (T2, H21)', async (t) => {
+  const group = await GroupWorld.start();
+  await group.toNormal();
+  group.control.latched = true;
+  t.deepEqual(await stopped(group), { mode: 'tracking', drained: true, clean: true });
+  t.like(group.record, { mode: 'tracking', mapAll: true });
 });
 
 test('a stop waits while the BAB drains', async (t) => {

@@ -248,6 +248,30 @@ test('a commit whose word was lost is found in the next handshake (R10)', async 
   t.is(bench.secondary.last('resume')?.era, eraOf(2));
 });
 
+test('a link lost after the commit, before the group has recorded it: the stream goes on (R8, I14)', async (t) => {
+  const bench = await fresh({ blocks: [16] });
+  bench.leads = false;
+  bench.refresh('r1');
+  await bench.hears('refresh.converged');
+  const { era, s0 } = bench.beginEra();
+  bench.append = true;
+  bench.lineage = { ...bench.lineage, appending: true };
+  bench.tell({ type: 'pmd.lineage', lineage: bench.lineage });
+  bench.tell({ type: 'pmd.phaseB', refreshId: 'r1', era, s0 });
+  await bench.hears('refresh.frozenRead');
+  bench.tell({ type: 'pmd.mark', refreshId: 'r1', mark: bench.control.stamped });
+  await bench.hears('refresh.committed');
+  const connections = bench.told('link.connected').length;
+  bench.secondary.current!.cut();
+  await bench.hears('link.connected', connections + 1);
+  bench.write(0, 512, 512, 3);
+  await bench.until(() => bench.control.pending === 0, 'streamed');
+  t.is(bench.secondary.last('resume')?.era, era);
+  // Another refresh is another matter.
+  bench.refresh('r2');
+  await bench.hears('refresh.converged', 2);
+});
+
 test('a link lost after the mark, and no commit: phase b is lost, and the refresh goes on (R9)', async (t) => {
   const bench = await fresh({ blocks: [16] });
   bench.leads = false;

@@ -73,6 +73,8 @@ class Host {
     const access = { path, access: 'readwrite', growable: true, createBytes: 4096 } as const;
     const device = await opener.open(access);
     try {
+      // The name first: a new file whose directory is not synced is gone after a power cut.
+      await opener.files.syncDirectory('/');
       await formatPstore({ device, opener, slots, clock, random });
     } finally {
       await device.close();
