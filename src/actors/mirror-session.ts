@@ -158,6 +158,8 @@ export class MirrorSession {
     const now = state === 'unknown' ? 'unknown' : window ? 'incoherent' : 'coherent';
     await this.#claim({ reach: window ? reach : 0, state: now });
     if (now !== standing.state) this.#options.events.stateChanged(now);
+    // Replaying a journal may have left a flush under way.
+    await this.#mirrorFlush.settle();
     record.page.guard(era, record.bootId, position);
     this.#era = era;
     this.#durable = durable;
