@@ -48,6 +48,8 @@ export interface SessionStatus {
 
 interface Session {
   readonly group: number;
+  /** The s###.cfg it runs by. */
+  readonly config: SecondaryGroup;
   readonly peer: string;
   /** The session's RMD; rejects when it could not start. */
   readonly rmd: Promise<Actor<RmdMessage>>;
@@ -62,6 +64,8 @@ export async function startLinkHost(
   const sessions = new Map<string, Session>();
   let groups = new Map<number, SecondaryGroup>();
   let count = 0;
+  // A host that crashed counts from 1 again; main still knows names of the one before (I11).
+  const incarnation = context.random.below(2 ** 31).toString(36);
 
   const begin = ({ group, connection }: LinkSession): void => {
     const config = groups.get(group);
@@ -71,7 +75,7 @@ export async function startLinkHost(
       connection.close({ code: 'TDMF_RMD_NO_GROUP', message });
       return;
     }
-    const session = `${context.id}/${++count}`;
+    const session = `${context.id}/${incarnation}.${++count}`;
     let ended: Promise<void> | undefined;
     const end = (): Promise<void> => {
       // Later: what fails while the RMD is only being started finds its promise here.
@@ -86,7 +90,7 @@ export async function startLinkHost(
     };
     const own = sessionContext(context, `r${group}/rmd`, () => void end());
     const rmd = startRmd(own, { ...config, ...options, session, connection });
-    sessions.set(session, { group, peer: connection.peerAddress, rmd, end });
+    sessions.set(session, { group, config, peer: connection.peerAddress, rmd, end });
   };
 
   context.ports.links.onSession(context.guard(begin));
@@ -100,6 +104,10 @@ export async function startLinkHost(
         case 'link.groups':
           groups = new Map(asked.groups.map((one) => [one.group, one]));
           context.ports.links.setKeys(asked.groups);
+          // What a session was admitted by is no longer so: it ends, and may come again (H33).
+          for (const { group, config, end } of sessions.values()) {
+            if (JSON.stringify(groups.get(group)) !== JSON.stringify(config)) void end();
+          }
           return undefined;
         case 'link.end':
           return sessions.get(asked.session)?.end();

@@ -130,9 +130,11 @@ export class MirrorSession {
   /** Finishes what an earlier session committed; what was damaged, if anything. */
   async recover(): Promise<TdmfError | undefined> {
     const damage = await recoverJournal(this.#place);
-    // Attempts without a commit record are worth nothing; damaged files stay for who wants to look.
+    // Attempts without a commit record are worth nothing. Damaged files stay for who wants to look,
+    // and those of another mirror until a refresh claims this one.
     const { state, refreshId } = this.record.record;
-    if (state !== 'incoherent' || refreshId !== '') await removeSegments(this.#place);
+    const keep = state === 'unknown' || (state === 'incoherent' && refreshId === '');
+    if (!keep) await removeSegments(this.#place);
     return damage;
   }
 
@@ -156,6 +158,8 @@ export class MirrorSession {
     const now = state === 'unknown' ? 'unknown' : window ? 'incoherent' : 'coherent';
     await this.#claim({ reach: window ? reach : 0, state: now });
     if (now !== standing.state) this.#options.events.stateChanged(now);
+    // Replaying a journal may have left a flush under way.
+    await this.#mirrorFlush.settle();
     record.page.guard(era, record.bootId, position);
     this.#era = era;
     this.#durable = durable;
@@ -373,6 +377,7 @@ export class MirrorSession {
       bootId: record.bootId,
       ownerNodeId: hello.nodeId,
       launch: hello.launch,
+      mirrors: record.mirrors,
       ...change,
     });
   }

@@ -3,8 +3,9 @@
  * the RMD and the group around the walk (core/engine/refresh.ts) and the reads (refresh-sender.ts).
  *
  *   waiting ─attach─► beginning ─refreshReady─► a ─freeze─► b ─mark sent─► marked ─committed─► over
- *      ▲                                        ▲ └── abort ──┘               │ link lost
- *      └───────────── link lost (R9) ───────────┴───────── verdict ◄──────────┘
+ *      ▲                 ▲                                  │ abort           │
+ *      │                 └──────────────────────────────────┴─────────────────┤
+ *      └──────────── link lost (R9) ─────────────────────── verdict ◄─────────┘ link lost
  *
  * In `verdict` the mark was sent and the link broke: whether the commit happened is for the next
  * `welcome` to say (R10), so nothing is given up before. The group decides when to go to phase b;
@@ -158,7 +159,9 @@ export class PmdRefresh {
     const session = this.#session;
     this.#abandon();
     if (session !== undefined) {
-      this.#state = 'a';
+      // Eras count from the same number: an acknowledgement of this attempt that is still on its way
+      // must not meet entries of the next one. It has come when the secondary is ready again (H26).
+      this.#state = 'beginning';
       session.control({ kind: 'abortB', refreshId: this.refreshId });
     }
     return true;

@@ -6,6 +6,7 @@
  */
 import { devicesPerGroupMax } from '../core/constants.js';
 import { isTdmfError, TdmfError } from '../core/errors.js';
+import type { MirrorStamp } from '../core/meta.js';
 import { protocolVersion } from '../core/wire/frame.js';
 import type { Hello, Refused } from '../core/wire/messages.js';
 import type { BlockDevice, DeviceOpener } from '../ports/block-device.js';
@@ -82,6 +83,18 @@ export async function openMirrors(place: AdmissionPlace, hello: Hello): Promise<
     throw error;
   }
   return opened;
+}
+
+/** Which objects the mirrors are; to be compared with those that were written (H33). */
+export function stampMirrors(place: AdmissionPlace): Promise<MirrorStamp[]> {
+  const { config, files, devices } = place;
+  return Promise.all(
+    config.devices.map(async ({ mirror }) => {
+      const bytes = new TextEncoder().encode(mirror);
+      const path = devices.digest.crc32c(bytes, 0, bytes.length);
+      return { path, ...(await files.identify(mirror)) };
+    }),
+  );
 }
 
 /** An error as the last words to the primary; one without a code is ours alone to see. */

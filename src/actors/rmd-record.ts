@@ -13,8 +13,9 @@ import {
   encodeMeta,
   historyMax,
   type MirrorRecord,
+  type MirrorStamp,
 } from '../core/meta.js';
-import { PositionPage } from '../core/position-page.js';
+import { PositionPage, positionPageBytes } from '../core/position-page.js';
 import type { Digest } from '../ports/block-device.js';
 import type { DurablePage, FileStore } from '../ports/file-store.js';
 
@@ -32,6 +33,33 @@ export async function readRecord(
   return { record: { ...emptyRecord(group), state: 'unknown' }, damage: record };
 }
 
+/** Where the mirror stands while no session runs; nothing is made or changed. */
+export async function readStanding(
+  files: FileStore,
+  digest: Digest,
+  directory: string,
+  group: number,
+): Promise<Standing> {
+  const { record } = await readRecord(files, digest, directory, group);
+  const bytes = await files.read(`${directory}/${pageName(group)}`);
+  const page = new Uint8Array(positionPageBytes);
+  page.set(bytes?.subarray(0, positionPageBytes) ?? []);
+  return standingBy(record, new PositionPage(page, digest.crc32c), await files.bootId());
+}
+
+function standingBy(record: MirrorRecord, page: PositionPage, boot: string): Standing {
+  const { era } = record;
+  const bootId = bootIdOf(record, boot);
+  const paged = page.durable();
+  const pageDurable = paged !== undefined && paged.era === era ? paged.sequence : undefined;
+  const applied = era === undefined ? undefined : page.applied(era, bootId);
+  return standingOf(record, record.bootId === bootId, pageDurable, applied);
+}
+
+function bootIdOf({ losses }: MirrorRecord, boot: string): string {
+  return `${boot}.${losses}`;
+}
+
 /** Bars the last known launch of the PMD (Rule 50), when no session runs that could do it. */
 export async function barLastLaunch(
   files: FileStore,
@@ -43,6 +71,25 @@ export async function barLastLaunch(
   if (record.launch === '') return;
   const bytes = encodeMeta({ ...record, barred: withBarred(record) }, digest.crc32c);
   await files.replace(`${directory}/${metaName(group)}`, bytes);
+}
+
+/**
+ * The operator lets another primary have the mirror (Rule 34): it is nobody's, and the launch that had
+ * it last stays away. Only while no session runs. Returns who had it.
+ */
+export async function releaseOwner(
+  files: FileStore,
+  digest: Digest,
+  directory: string,
+  group: number,
+): Promise<string> {
+  const { record } = await readRecord(files, digest, directory, group);
+  const { ownerNodeId, launch } = record;
+  if (ownerNodeId === '') return '';
+  const barred = launch === '' ? record.barred : withBarred(record);
+  const bytes = encodeMeta({ ...record, ownerNodeId: '', barred }, digest.crc32c);
+  await files.replace(`${directory}/${metaName(group)}`, bytes);
+  return ownerNodeId;
 }
 
 export function withBarred(record: MirrorRecord): readonly string[] {
@@ -69,6 +116,8 @@ export function saveCommit(record: RmdRecord, journal: CommittedJournal): Promis
 
 export class RmdRecord {
   readonly page: PositionPage;
+  /** The mirrors as they are now; recorded when they are first changed. */
+  readonly mirrors: readonly MirrorStamp[];
   readonly #files: FileStore;
   readonly #digest: Digest;
   readonly #path: string;
@@ -85,6 +134,7 @@ export class RmdRecord {
     durablePage: DurablePage,
     boot: string,
     record: MirrorRecord,
+    mirrors: readonly MirrorStamp[],
   ) {
     this.#files = files;
     this.#digest = digest;
@@ -93,6 +143,7 @@ export class RmdRecord {
     this.page = new PositionPage(durablePage.bytes, digest.crc32c);
     this.#boot = boot;
     this.#record = record;
+    this.mirrors = mirrors;
   }
 
   static async open(
@@ -100,11 +151,13 @@ export class RmdRecord {
     digest: Digest,
     directory: string,
     group: number,
+    mirrors: readonly MirrorStamp[],
   ): Promise<RmdRecord> {
     const { record } = await readRecord(files, digest, directory, group);
     const page = await files.openPage(`${directory}/${pageName(group)}`);
     const boot = await files.bootId();
-    return new RmdRecord(files, digest, `${directory}/${metaName(group)}`, page, boot, record);
+    const path = `${directory}/${metaName(group)}`;
+    return new RmdRecord(files, digest, path, page, boot, record, mirrors);
   }
 
   get record(): MirrorRecord {
@@ -113,18 +166,31 @@ export class RmdRecord {
 
   /** Names the boot, and changes when a flush failed: the page cache is not what it was (H21). */
   get bootId(): string {
-    return `${this.#boot}.${this.#record.losses}`;
+    return bootIdOf(this.#record, this.#boot);
   }
 
   /** Where the mirror stands now, from what is on disk. */
   standing(): Standing {
-    const record = this.#record;
-    const { era } = record;
-    const paged = this.page.durable();
-    const pageDurable = paged !== undefined && paged.era === era ? paged.sequence : undefined;
-    const sameBoot = record.bootId === this.bootId;
-    const applied = era === undefined ? undefined : this.page.applied(era, this.bootId);
-    return standingOf(record, sameBoot, pageDurable, applied);
+    return standingBy(this.#record, this.page, this.#boot);
+  }
+
+  /**
+   * The record is about other mirrors than these, of which nobody knows what they hold. Not durable:
+   * a path that is corrected finds everything as it was, until a refresh claims these.
+   */
+  disown(): void {
+    const { era, history } = this.#record;
+    this.#record = {
+      ...this.#record,
+      state: 'unknown',
+      refreshId: '',
+      era: undefined,
+      base: undefined,
+      history: era === undefined ? history : [era, ...history].slice(0, historyMax),
+      journal: undefined,
+      reach: 0,
+      clean: true,
+    };
   }
 
   /** Durable when it resolves; `record` shows the change at once. */

@@ -12,6 +12,7 @@ import { framePayloadMax, heartbeatMs, linkDeadMs, linkWindowBytes } from '../co
 import { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError, type TdmfErrorCode } from '../core/errors.js';
 import type { Standing } from '../core/journal/recovery.js';
+import { changedMirror, type RecordedState } from '../core/meta.js';
 import { emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
 import { type FrameHeader, protocolVersion } from '../core/wire/frame.js';
@@ -31,6 +32,7 @@ import {
   type MirrorConfig,
   openMirrors,
   refusalOf,
+  stampMirrors,
 } from './rmd-admission.js';
 import { RmdInbox } from './rmd-inbox.js';
 import { RmdRecord, withBarred } from './rmd-record.js';
@@ -238,7 +240,11 @@ class RmdSession implements FrameSink {
     await checkHello(place, hello);
     if (this.#ended !== undefined) return;
     const devices = await openMirrors(place, hello);
-    const side = await this.#makeSide(hello, devices);
+    const side = await this.#makeSide(hello, devices, place).catch(async (error: unknown) => {
+      // Nobody else would: the side that closes them was not made.
+      if (this.#side === undefined) await Promise.all(devices.map((device) => device.close()));
+      throw error;
+    });
     const damage = await side.recover();
     if (damage !== undefined) this.#damaged(damage);
     if (this.#ended !== undefined) return;
@@ -272,15 +278,23 @@ class RmdSession implements FrameSink {
     });
   }
 
-  async #makeSide(hello: Hello, devices: BlockDevice[]): Promise<MirrorSession> {
+  async #makeSide(
+    hello: Hello,
+    devices: BlockDevice[],
+    place: AdmissionPlace,
+  ): Promise<MirrorSession> {
     const { group, journal } = this.#options;
     const { devices: opener, files } = this.#context.ports;
     const windowBytes = this.#options.windowBytes ?? linkWindowBytes;
-    try {
-      this.#record = await RmdRecord.open(files, opener.digest, journal, group);
-    } catch (error) {
-      await Promise.all(devices.map((device) => device.close()));
-      throw error;
+    const mirrors = await stampMirrors(place);
+    const record = await RmdRecord.open(files, opener.digest, journal, group, mirrors);
+    this.#record = record;
+    const changed = changedMirror(record.record.mirrors, mirrors);
+    if (changed !== undefined) {
+      // What the record promises is about another object. Only an order to overwrite may go on (H33).
+      const path = this.#options.devices[changed]!.mirror;
+      if (hello.refreshId === undefined) throw new TdmfError('TDMF_RMD_OTHER_MIRROR', { path });
+      record.disown();
     }
     const alignment = Math.max(64, ...devices.map((device) => device.alignmentBytes));
     // A window of whole frames, and what lies between them; many small frames pause the link.
@@ -293,7 +307,7 @@ class RmdSession implements FrameSink {
       directory: journal,
       hello,
       devices,
-      record: this.#record,
+      record,
       ring,
       memory,
       events: {
@@ -366,7 +380,10 @@ class RmdSession implements FrameSink {
         side.mark(message);
         return undefined;
       case 'abortB':
-        return side.abortB(message.refreshId);
+        // Phase a anew: what was acknowledged before this word belongs to the attempt (H26).
+        return side.abortB(message.refreshId).then(() => {
+          this.#say({ kind: 'refreshReady', refreshId: message.refreshId });
+        });
       case 'refreshEnd':
         return side.refreshEnd(message.refreshId);
       default:
@@ -478,6 +495,13 @@ class RmdSession implements FrameSink {
     this.#context.publish('journal.damaged', { group, message: error.message });
   }
 
+  /** Before the primary has said how to go on the record may promise more than there is (Rule 7b). */
+  #mirrorState(): RecordedState {
+    const recorded = this.#record?.record.state ?? 'unknown';
+    const waits = this.#side?.phase === 'admitted' && recorded === 'coherent';
+    return waits ? (this.#standing?.state ?? recorded) : recorded;
+  }
+
   #status(): RmdStatus {
     const ack = emptyAck();
     const side = this.#side;
@@ -495,7 +519,7 @@ class RmdSession implements FrameSink {
           : streaming
             ? 'MIRRORING_AND_JOURNALING'
             : 'JOURNALING',
-      mirrorState: this.#record?.record.state ?? 'unknown',
+      mirrorState: this.#mirrorState(),
       era: side?.era,
       received,
       applied,

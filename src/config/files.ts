@@ -33,7 +33,11 @@ export async function readGroupConfig(
 
 /** The groups that have a file of this kind. */
 export async function listGroups(home: Home, kind: GroupFileKind): Promise<number[]> {
-  const names = await readdir(home.directory).catch(() => [] as string[]);
+  const names = await readdir(home.directory).catch((error: unknown) => {
+    // A directory that cannot be read now says nothing about the groups in it.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  });
   return names
     .map((name) => groupOfFileName(kind, name))
     .filter((group) => group !== undefined)

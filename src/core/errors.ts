@@ -53,8 +53,9 @@ export const errorTable = {
   // what the RMD refuses
   TDMF_RMD_SIZE: row('operating', false, 'the mirror {path} has {actual} bytes, its local partner {expected}', 'Use a mirror at least as large as the local device.'),
   TDMF_RMD_MIRROR: row('operating', false, 'the mirror {path} cannot be opened ({why})', 'Correct the path in s###.cfg on the secondary, or free the device.'),
+  TDMF_RMD_OTHER_MIRROR: row('operating', false, '{path} is not the mirror that was refreshed', 'Correct the path in s###.cfg on the secondary, or run launchrefresh -f on the primary to fill this one.'),
   TDMF_RMD_JOURNAL_MISSING: row('operating', false, 'the journal directory {path} does not exist on the secondary', 'Make the directory, or correct s###.cfg.'),
-  TDMF_RMD_OWNED: row('operating', false, 'the mirror belongs to another primary ({owner})', 'Check the configuration; only an explicit adoption (a later full refresh) may take it over.'),
+  TDMF_RMD_OWNED: row('operating', false, 'the mirror belongs to another primary ({owner})', 'Check the configuration. If this primary shall have the mirror, run tdmfctl adopt on the secondary, then launchrefresh -f here.'),
   TDMF_RMD_OFF: row('operating', false, 's{group}.off: the mirror was handed to applications by reco', 'Run tdmfctl reco -d on the secondary when they are done.'),
   TDMF_RMD_DEVICES: row('operating', false, 'the device lists of the two sides differ: {difference}', 'Copy the p###.cfg of the primary to the secondary again.'),
   TDMF_RMD_NO_GROUP: row('operating', false, 'the secondary has no s{group}.cfg', 'Run tdmfctl config export-secondary on the primary and copy the file.'),

@@ -8,6 +8,7 @@
 import { assert } from './assert.js';
 import { getU32, getU64, putU32, putU64 } from './bytes.js';
 import type { Crc32c } from './checksum.js';
+import { devicesPerGroupMax } from './constants.js';
 import { eraBytes, getEra, getText, idBytes, putEra, putText } from './fixed-text.js';
 import { layout } from './layout.js';
 import type { WirePosition } from './wire/messages.js';
@@ -47,6 +48,15 @@ export interface CommittedJournal {
   readonly applied: boolean;
 }
 
+/** Which object a mirror is (H33): another path, or another file behind the path, is another mirror. */
+export interface MirrorStamp {
+  /** CRC32C of the path in s###.cfg. */
+  readonly path: number;
+  /** 0: not known, as of a block device. */
+  readonly inode: number;
+  readonly bornMs: number;
+}
+
 export interface MirrorRecord {
   readonly group: number;
   readonly ownerNodeId: string;
@@ -69,6 +79,8 @@ export interface MirrorRecord {
   readonly losses: number;
   /** While `incoherent` without a refresh: coherent again when durable up to here (Rule 7b). */
   readonly reach: number;
+  /** What was last written; empty when nothing was. */
+  readonly mirrors: readonly MirrorStamp[];
 }
 
 export const metaLayout = layout({
@@ -85,7 +97,8 @@ export const metaLayout = layout({
     { offset: 15, size: 1, type: 'u8', name: 'historyCount', meaning: 'eras in `history`' },
     { offset: 16, size: 1, type: 'u8', name: 'barredCount', meaning: 'launches in `barred`' },
     { offset: 17, size: 1, type: 'u8', name: 'fileCount', meaning: 'records in `files`' },
-    { offset: 18, size: 2, type: 'reserved', name: 'reservedA', meaning: 'zero' },
+    { offset: 18, size: 1, type: 'u8', name: 'mirrorCount', meaning: 'records in `mirrors`' },
+    { offset: 19, size: 1, type: 'reserved', name: 'reservedA', meaning: 'zero' },
     { offset: 20, size: 4, type: 'u32', name: 'losses', meaning: 'failed flushes so far' },
     { offset: 24, size: 8, type: 'u64', name: 'durable', meaning: 'durable position in `era`' },
     { offset: 32, size: 8, type: 'u64', name: 'baseSequence', meaning: 'last position known equal to the primary' },
@@ -104,7 +117,8 @@ export const metaLayout = layout({
     { offset: 448, size: 256, type: 'bytes', name: 'history', meaning: '16 older eras, newest first' },
     { offset: 704, size: 1024, type: 'bytes', name: 'barred', meaning: '16 barred launches, newest first' },
     { offset: 1728, size: 1024, type: 'bytes', name: 'files', meaning: '32 records `journal-file`' },
-    { offset: 2752, size: 1340, type: 'reserved', name: 'reservedC', meaning: 'zero' },
+    { offset: 2752, size: 1280, type: 'bytes', name: 'mirrors', meaning: '64 records `mirror-stamp`' },
+    { offset: 4032, size: 60, type: 'reserved', name: 'reservedC', meaning: 'zero' },
     { offset: 4092, size: 4, type: 'u32', name: 'crc', meaning: 'CRC32C of the bytes before' },
   ],
 });
@@ -123,8 +137,20 @@ export const journalFileLayout = layout({
   ],
 });
 
+export const mirrorStampLayout = layout({
+  id: 'mirror-stamp',
+  sizeBytes: 20,
+  // biome-ignore format: one field a line reads as a table
+  fields: [
+    { offset: 0, size: 4, type: 'u32', name: 'path', meaning: 'CRC32C of the path in `s###.cfg`' },
+    { offset: 4, size: 8, type: 'u64', name: 'inode', meaning: 'number of the file; 0: not known' },
+    { offset: 12, size: 8, type: 'u64', name: 'bornMs', meaning: 'when it was made, in ms since 1970; 0: not known' },
+  ],
+});
+
 const magic = 0x4d4d4454;
 const at = metaLayout.at;
+const stampAt = mirrorStampLayout.at;
 const fileAt = journalFileLayout.at;
 
 /** The record of a mirror that nobody ever refreshed. */
@@ -145,7 +171,23 @@ export function emptyRecord(group: number): MirrorRecord {
     bootId: '',
     losses: 0,
     reach: 0,
+    mirrors: [],
   };
+}
+
+/** The first mirror that is not the one that was written, or undefined (H33). */
+export function changedMirror(
+  written: readonly MirrorStamp[],
+  now: readonly MirrorStamp[],
+): number | undefined {
+  if (written.length === 0) return undefined;
+  const differs = (one: number, other: number) => one !== 0 && other !== 0 && one !== other;
+  const index = now.findIndex(({ path, inode, bornMs }, position) => {
+    const before = written[position];
+    if (before === undefined || before.path !== path) return true;
+    return differs(before.inode, inode) || differs(before.bornMs, bornMs);
+  });
+  return index < 0 ? undefined : index;
 }
 
 export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
@@ -155,6 +197,7 @@ export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
   assert(record.history.length <= historyMax, 'history is bounded');
   assert(record.barred.length <= barredMax, 'barred launches are bounded');
   assert(files.length <= journalFilesMax, 'journal files are bounded');
+  assert(record.mirrors.length <= devicesPerGroupMax, 'mirrors are bounded');
   putU32(bytes, at.magic, magic);
   putU32(bytes, at.version, metaVersion);
   putU32(bytes, at.group, record.group);
@@ -164,6 +207,7 @@ export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
   bytes[at.historyCount] = record.history.length;
   bytes[at.barredCount] = record.barred.length;
   bytes[at.fileCount] = files.length;
+  bytes[at.mirrorCount] = record.mirrors.length;
   putU32(bytes, at.losses, record.losses);
   putU64(bytes, at.durable, record.durable);
   putEra(bytes, at.era, record.era);
@@ -179,6 +223,12 @@ export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
   }
   for (const [index, launch] of record.barred.entries()) {
     putText(bytes, at.barred + index * idBytes, idBytes, launch);
+  }
+  for (const [index, { path, inode, bornMs }] of record.mirrors.entries()) {
+    const position = at.mirrors + index * mirrorStampLayout.sizeBytes;
+    putU32(bytes, position + stampAt.path, path);
+    putU64(bytes, position + stampAt.inode, inode);
+    putU64(bytes, position + stampAt.bornMs, bornMs);
   }
   if (journal !== undefined) {
     putU64(bytes, at.s0, journal.s0);
@@ -209,10 +259,12 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
   const historyCount = bytes[at.historyCount]!;
   const barredCount = bytes[at.barredCount]!;
   const fileCount = bytes[at.fileCount]!;
+  const mirrorCount = bytes[at.mirrorCount]!;
   if (state === undefined) return 'state of the record';
   if (historyCount > historyMax || barredCount > barredMax || fileCount > journalFilesMax) {
     return 'counts of the record';
   }
+  if (mirrorCount > devicesPerGroupMax) return 'counts of the record';
   const text = (offset: number) => getText(bytes, offset, idBytes) ?? '';
   const baseEra = getEra(bytes, at.baseEra);
   return {
@@ -234,6 +286,14 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
     bootId: text(at.bootId),
     losses: getU32(bytes, at.losses),
     reach: getU64(bytes, at.reach),
+    mirrors: range(mirrorCount, (index) => {
+      const position = at.mirrors + index * mirrorStampLayout.sizeBytes;
+      return {
+        path: getU32(bytes, position + stampAt.path),
+        inode: getU64(bytes, position + stampAt.inode),
+        bornMs: getU64(bytes, position + stampAt.bornMs),
+      };
+    }),
   };
 }
 

@@ -6,7 +6,7 @@
  * Two replacements of one file at the same time end with one of the two, whole.
  */
 import { randomUUID } from 'node:crypto';
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DurablePage, FileStore } from '../ports/file-store.js';
 import { native } from './native.js';
@@ -55,6 +55,15 @@ export const atomicFiles: FileStore = {
     const bytes = await native.mapPage(path);
     await syncDirectory(dirname(path));
     return new MappedPage(bytes);
+  },
+
+  async identify(path) {
+    const facts = await stat(path, { bigint: true });
+    if (!facts.isFile()) return { inode: 0, bornMs: 0 };
+    const { ino, birthtimeMs, ctimeMs } = facts;
+    // Where the kernel does not tell the birth, Node puts the last change there, or nothing.
+    const bornMs = birthtimeMs < ctimeMs ? Number(birthtimeMs) : 0;
+    return { inode: Number(BigInt.asUintN(53, ino)), bornMs };
   },
 
   async bootId() {

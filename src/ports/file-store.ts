@@ -19,8 +19,17 @@ export interface FileStore {
    * of the process at once, and a power cut only after `sync`.
    */
   openPage(path: string): Promise<DurablePage>;
+  /** Which file lies behind the path: another after it was replaced, the same after it was written. */
+  identify(path: string): Promise<FileIdentity>;
   /** Changes with every boot of the machine (/proc/sys/kernel/random/boot_id). */
   bootId(): Promise<string>;
+}
+
+/** A zero says that nothing is known: of a block device, or where the file system does not tell. */
+export interface FileIdentity {
+  readonly inode: number;
+  /** When it was made; file systems use the number of a file that was removed again. */
+  readonly bornMs: number;
 }
 
 export interface DurablePage {

@@ -147,6 +147,7 @@ async function openBlockServer(
     launchrefresh: (group, args) => primary.operator(group, 'launchrefresh', args),
     killrefresh: (group) => primary.operator(group, 'killrefresh', {}),
     sync: (group) => primary.sync(group),
+    adopt: (group) => secondary.adopt(group),
   };
 
   const info = async (groups: readonly number[] | 'all'): Promise<TdmfInfo> => {

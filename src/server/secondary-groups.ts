@@ -6,12 +6,14 @@
 import { stat } from 'node:fs/promises';
 import type { Actor } from '../actors/actor.js';
 import type { LinkHostQuestion, SecondaryGroup, SessionStatus } from '../actors/link-host.js';
+import { releaseOwner } from '../actors/rmd-record.js';
 import { listGroups, readGroupConfig } from '../config/files.js';
 import { type GroupConfig, isLoopback } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
-import { TdmfError, toPlainError } from '../core/errors.js';
+import { isTdmfError, TdmfError, toPlainError } from '../core/errors.js';
 import type { Decision } from '../core/supervision.js';
 import type { SecondaryInfo } from '../info.js';
+import { atomicFiles } from '../io/atomic-files.js';
 import { type LinkDoor, openLinkDoor } from '../io/link-door.js';
 import { native } from '../io/native.js';
 import type { DeviceOpener } from '../ports/block-device.js';
@@ -44,7 +46,7 @@ interface AdmittedSession {
 
 export class SecondaryGroups {
   readonly #options: SecondaryGroupsOptions;
-  readonly #configs = new Map<number, GroupConfig>();
+  #configs: ReadonlyMap<number, GroupConfig> = new Map();
   /** Files that cannot be used. */
   readonly #invalid = new Map<number, Problem>();
   /** Why the last session of a group was refused. */
@@ -85,6 +87,25 @@ export class SecondaryGroups {
   async setFailed(set: string, decision: Decision): Promise<void> {
     if (decision.kind === 'park') return;
     await this.#spawnHost(Number(set.slice('link'.length)));
+  }
+
+  /**
+   * Lets another primary have the mirror (Rule 34): ends the session, bars the owner's launch, so that
+   * it does not come back by itself, and forgets the owner. The mirror and its state stay as they are.
+   * @throws TDMF_GROUP_UNKNOWN
+   */
+  adopt(group: number): Promise<{ readonly owner: string }> {
+    return this.#inTurn(group, async () => {
+      await this.#scan();
+      const config = this.#configs.get(group);
+      if (config === undefined) throw new TdmfError('TDMF_GROUP_UNKNOWN', { group });
+      await this.#endEarlier(group, undefined);
+      const { home, io, publish } = this.#options;
+      const journal = home.resolve(config.secondary.journal);
+      const owner = await releaseOwner(atomicFiles, io.digest, journal, group);
+      publish('mirror.released', { group, owner });
+      return { owner };
+    });
   }
 
   async info(): Promise<SecondaryInfo[]> {
@@ -135,7 +156,11 @@ export class SecondaryGroups {
 
   /** A connection goes to the next host in turn; who it is, TLS finds out there. */
   async #arrived(fd: number): Promise<void> {
-    await this.#scan();
+    // Files that cannot be read now are no reason to refuse the groups that are known (I11).
+    await this.#scan().catch((error: unknown) => {
+      const { log } = this.#options;
+      log.write('error', 'the s.cfg files cannot be read', { error: toPlainError(error) });
+    });
     const { hosts } = this.#options.system;
     for (let attempt = 0; attempt < hosts; attempt++) {
       const host = this.#nextHost;
@@ -155,24 +180,29 @@ export class SecondaryGroups {
     const signature = (
       await Promise.all(
         groups.map(async (group) => {
-          const { mtimeMs, size } = await stat(home.groupFile('s.cfg', group));
-          return `${group}:${mtimeMs}:${size}`;
+          const facts = await stat(home.groupFile('s.cfg', group)).catch(() => undefined);
+          return `${group}:${facts?.mtimeMs}:${facts?.size}`;
         }),
       )
     ).join();
     if (signature === this.#signature) return;
     this.#signature = signature;
-    this.#configs.clear();
+    const configs = new Map<number, GroupConfig>();
     this.#invalid.clear();
     for (const group of groups) {
       try {
-        this.#configs.set(group, await readGroupConfig(home, 's.cfg', group));
+        configs.set(group, await readGroupConfig(home, 's.cfg', group));
       } catch (error) {
         const problem = problemOf(error);
-        this.#invalid.set(group, problem);
         publish('secondary.configInvalid', { group, ...problem });
+        // One that the system does not let us read now is as it was, and looked at again.
+        const before = isTdmfError(error) ? undefined : this.#configs.get(group);
+        if (!isTdmfError(error)) this.#signature = '';
+        if (before === undefined) this.#invalid.set(group, problem);
+        else configs.set(group, before);
       }
     }
+    this.#configs = configs;
     const { hosts } = this.#options.system;
     await Promise.all(Array.from({ length: hosts }, (_, host) => this.#tell(`link${host}`)));
   }
@@ -229,16 +259,20 @@ export class SecondaryGroups {
   }
 
   async #admit(group: number, session: string): Promise<void> {
-    const earlier = this.#sessions.get(group);
-    if (earlier !== undefined && earlier.session !== session) {
-      // A host that crashed has no sessions any more, and its descriptors are closed.
-      await this.#ask(earlier.host, {
-        kind: 'link.end',
-        session: earlier.session,
-        code: 'TDMF_LINK_REPLACED',
-      }).catch(() => undefined);
-    }
+    await this.#endEarlier(group, session);
     this.#sessions.set(group, { session, host: session.split('/')[0] ?? '' });
+  }
+
+  /** Resolves when no other session than `session` does I/O for the group (Rule 22). */
+  async #endEarlier(group: number, session: string | undefined): Promise<void> {
+    const earlier = this.#sessions.get(group);
+    if (earlier === undefined || earlier.session === session) return;
+    // A host that crashed has no sessions any more, and its descriptors are closed.
+    await this.#ask(earlier.host, {
+      kind: 'link.end',
+      session: earlier.session,
+      code: 'TDMF_LINK_REPLACED',
+    }).catch(() => undefined);
   }
 
   #inTurn<T>(group: number, run: () => Promise<T>): Promise<T> {

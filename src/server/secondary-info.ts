@@ -2,7 +2,7 @@
 import type { SessionStatus } from '../actors/link-host.js';
 import type { MirrorState } from '../actors/messages.js';
 import type { RmdStatus } from '../actors/rmd.js';
-import { readRecord } from '../actors/rmd-record.js';
+import { readStanding } from '../actors/rmd-record.js';
 import type { GroupConfig } from '../config/group-config.js';
 import { groupDigits, type Home } from '../config/home.js';
 import { TdmfError } from '../core/errors.js';
@@ -58,12 +58,13 @@ function handedOver(group: number): Problem {
   return problemOf(new TdmfError('TDMF_RMD_OFF', { group: groupDigits(group) }));
 }
 
-/** I18: nothing better than what the record proves, and nothing when it cannot be read. */
+/**
+ * I18: what the next session would find, which after a power cut is less than the record says; and
+ * nothing when it cannot be read.
+ */
 async function recorded(journal: string, group: number, digest: Digest): Promise<MirrorState> {
-  const { record } = await readRecord(atomicFiles, digest, journal, group).catch(() => ({
-    record: undefined,
-  }));
-  return record === undefined ? 'unknown' : shown(record.state);
+  const standing = await readStanding(atomicFiles, digest, journal, group).catch(() => undefined);
+  return standing === undefined ? 'unknown' : shown(standing.state);
 }
 
 function shown(state: string): MirrorState {

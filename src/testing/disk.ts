@@ -50,6 +50,8 @@ export class SimDisk {
   /** Handles that share the one lock; 0 means free. */
   holders = 0;
   inFlight = 0;
+  /** Another for every disk: a path may come to name another one. */
+  readonly inode: number;
   /** Power cuts so far: what was in flight at a cut never lands afterwards. */
   powerCuts = 0;
 
@@ -60,6 +62,7 @@ export class SimDisk {
     this.durable = new Uint8Array(sizeBytes);
     this.logicalBlockBytes = options.logicalBlockBytes ?? sectorBytes;
     this.latencyMsMax = options.latencyMsMax ?? 2;
+    this.inode = world.nextInode++;
   }
 
   get sizeBytes(): number {

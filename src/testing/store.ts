@@ -3,7 +3,7 @@
  * content, never between; after a power cut what was not synced (a page's stores, a rename whose
  * directory was not synced) is kept or lost by chance.
  */
-import type { DurablePage, FileStore } from '../ports/file-store.js';
+import type { DurablePage, FileIdentity, FileStore } from '../ports/file-store.js';
 import type { SimDisk } from './disk.js';
 import type { SimWorld } from './world.js';
 
@@ -57,7 +57,7 @@ export class SimFiles implements FileStore {
 
   async read(path: string): Promise<Uint8Array | undefined> {
     await this.#time('read', path);
-    return this.files.get(path)?.slice();
+    return (this.files.get(path) ?? this.pages.get(path)?.live)?.slice();
   }
 
   async replace(path: string, bytes: Uint8Array): Promise<void> {
@@ -126,6 +126,11 @@ export class SimFiles implements FileStore {
       },
       close: () => Promise.resolve(),
     };
+  }
+
+  async identify(path: string): Promise<FileIdentity> {
+    await this.#time('identify', path);
+    return { inode: this.#disks.get(path)?.inode ?? 0, bornMs: 0 };
   }
 
   bootId(): Promise<string> {

@@ -53,7 +53,13 @@ export interface SwarmOptions {
 
 /** A story of a few hundred events: a full refresh under writes, then writes. */
 export function smallSwarm(seed: number): SwarmOptions {
-  const writer = { gapMs: 25, sectorsMax: 16, flushesOf16: 1, readsOf16: 0 } as const;
+  const writer = {
+    gapMs: 25,
+    sectorsMax: 16,
+    flushesOf16: 1,
+    readsOf16: 0,
+    burstsOf256: 0,
+  } as const;
   return {
     seed,
     cluster: { ...smallCluster, deviceBytes: [128 * 1024, 64 * 1024], babBytes: 1024 * 1024 },
@@ -110,7 +116,7 @@ function drawCluster(chance: Prng): ClusterOptions {
     windowBytes: chance.pick([1, 2, 4]) * kib * kib,
     chunkSizeKb: chance.pick([4, 16, 64, 256]),
     chunkDelayMs: chance.pick([0, 0, 0, 5]),
-    diskMs: chance.pick([0.2, 1, 3, 12]),
+    diskMs: chance.pick([0.2, 1, 3, 12, 40]),
     mirrorMs: chance.pick([0.2, 1, 3, 12]),
     messageMs: chance.pick([0.05, 0.2, 2, 20]),
     network: {
@@ -138,6 +144,7 @@ function drawWriters(chance: Prng, safetyMs: number): WriterOptions[] {
     zeroesOf16: chance.pick([0, 1, 4]),
     flushesOf16: chance.pick([0, 1, 2]),
     readsOf16: chance.pick([0, 1]),
+    burstsOf256: chance.pick([0, 0, 2, 6]),
   }));
 }
 

@@ -25,7 +25,11 @@ export interface WriterOptions {
   readonly zeroesOf16: number;
   readonly flushesOf16: number;
   readonly readsOf16: number;
+  /** Of 256 requests so many begin a burst of large writes without a pause. */
+  readonly burstsOf256: number;
 }
+
+const burstRequestsMax = 24;
 
 /** An application may wait this long for an answer while its primary runs (I15). */
 const answerMsMax = 20_000;
@@ -141,6 +145,8 @@ class Writer {
   readonly #chance: Prng;
   readonly #next: number[];
   readonly #hot: number;
+  /** Requests left of a burst. */
+  #burst = 0;
 
   constructor(
     workload: Workload,
@@ -159,9 +165,13 @@ class Writer {
   }
 
   async run(): Promise<void> {
-    const { gapMs } = this.#options;
+    const { gapMs, burstsOf256 } = this.#options;
     for (;;) {
-      await this.#cluster.sleep(this.#chance.below(Math.max(1, gapMs * 1000)) / 1000);
+      if (this.#burst > 0) this.#burst--;
+      else if (this.#chance.chance(burstsOf256, 256))
+        this.#burst = this.#chance.below(burstRequestsMax);
+      const pauseMs = this.#burst > 0 ? 0 : gapMs;
+      await this.#cluster.sleep(this.#chance.below(Math.max(1, pauseMs * 1000)) / 1000);
       if (this.#workload.paused) {
         await this.#cluster.sleep(50);
         continue;
@@ -223,7 +233,7 @@ class Writer {
     const { sectorCount } = this.#history.devices[device]!;
     const chance = this.#chance;
     // Mostly small, sometimes as large as allowed.
-    const most = chance.chance(1, 8) ? sectorsMax : Math.min(sectorsMax, 16);
+    const most = this.#burst > 0 || chance.chance(1, 8) ? sectorsMax : Math.min(sectorsMax, 16);
     const count = Math.min(sectorCount, 1 + chance.below(most));
     const last = sectorCount - count;
     switch (kind) {

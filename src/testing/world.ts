@@ -26,6 +26,8 @@ export class SimWorld {
   readonly clock: Clock;
   /** Events delivered so far; named in failures. */
   delivered = 0;
+  /** Every disk has a number of its own, as files have. */
+  nextInode = 1;
   #now = 0;
   #nextId = 0;
   readonly #heap: SimEvent[] = [];

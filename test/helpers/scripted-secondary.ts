@@ -240,6 +240,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
       case 'abortB':
         this.phase = 'phaseA';
         Object.assign(this.ack, { received: 0, applied: 0, durable: 0 });
+        this.say({ kind: 'refreshReady', refreshId: message.refreshId });
         break;
       case 'refreshEnd':
         this.phase = 'admitted';

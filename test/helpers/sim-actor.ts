@@ -98,6 +98,7 @@ export function mortalFiles(process: SimProcess): FileStore {
           close: () => mortal(() => page.close()),
         };
       }),
+    identify: (path) => mortal(() => files.identify(path)),
     bootId: () => mortal(() => files.bootId()),
   };
 }

@@ -91,6 +91,10 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
     ['launchpmd', 'connect groups to their secondary (manual: tdmflaunchpmd)'],
     ['killpmd', 'disconnect groups (manual: tdmfkillpmd)'],
     ['killrefresh', 'end a running refresh (manual: tdmfkillrefresh)'],
+    [
+      'adopt',
+      'on the secondary: let another primary have the mirror (then launchrefresh -f there)',
+    ],
     ['sync', 'flush and wait until everything written is on the mirror (manual: tdmfsync)'],
   ];
   for (const [name, description] of simple) {

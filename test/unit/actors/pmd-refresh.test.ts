@@ -214,6 +214,46 @@ test('an abort of phase b sends the frozen rest again, and drops the entries of 
   t.true(bench.same);
 });
 
+test('what is said about an attempt that was given up counts for no later one (R9, H26)', async (t) => {
+  const bench = await fresh({ blocks: [16] });
+  const { secondary } = bench;
+  bench.leads = false;
+  secondary.acks = false;
+  bench.refresh('r1');
+  await bench.until(() => secondary.blocks.length > 0, 'phase a');
+  secondary.current!.acknowledge();
+  await bench.hears('refresh.converged');
+  const attempt = async (): Promise<void> => {
+    const { era, s0 } = bench.beginEra();
+    bench.append = true;
+    bench.tell({ type: 'pmd.phaseB', refreshId: 'r1', era, s0 });
+    bench.write(0, 5 * block, 4096, 51);
+    bench.write(0, 6 * block, 4096, 52);
+    await bench.world.run(10);
+  };
+  await attempt();
+  await bench.until(() => secondary.entries.length === 2, 'the entries are in .c');
+  const stale = { ...secondary.current!.ack, applied: 2, durable: 2 };
+  secondary.current!.stalled = true;
+  bench.append = false;
+  bench.tell({ type: 'pmd.abort', refreshId: 'r1', again: true });
+  await bench.world.run(2000);
+  await attempt();
+  // The abort is still on its way: the secondary speaks of the first attempt. (Every era of the
+  // product counts from 1; the bench goes on counting, so the numbers are those of the second.)
+  secondary.current!.sendAck({ ...stale, received: 4, applied: 4, durable: 4 });
+  await bench.world.run(10);
+  t.is(bench.control.cursor('durable'), 2, 'nothing of the second attempt is released');
+  t.is(bench.told('link.lost').length, 0);
+  secondary.acks = true;
+  secondary.current!.resume();
+  bench.append = false;
+  bench.tell({ type: 'pmd.abort', refreshId: 'r1', again: true });
+  bench.leads = true;
+  await normal(bench);
+  t.true(bench.same);
+});
+
 test('the mark counts the records of phase b, and goes out behind them (R6)', async (t) => {
   const bench = await fresh({ blocks: [16] });
   bench.leads = false;

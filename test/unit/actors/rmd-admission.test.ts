@@ -1,10 +1,12 @@
 /** What the RMD refuses, each with a code of its own that reaches the primary (H33, H34, H38, H50). */
 import test from 'ava';
 import type { RmdOptions } from '../../../src/actors/rmd.js';
+import { releaseOwner } from '../../../src/actors/rmd-record.js';
 import { crc32c } from '../../../src/core/checksum.js';
 import { emptyRecord, encodeMeta, type MirrorRecord } from '../../../src/core/meta.js';
 import type { Hello } from '../../../src/core/wire/messages.js';
 import { helloOf } from '../../helpers/fake-primary.js';
+import { coherent, era } from '../../helpers/refreshed.js';
 import { journalDirectory, metaPath, Secondary } from '../../helpers/secondary.js';
 
 interface Case {
@@ -155,6 +157,92 @@ test('killrmd bars the launch durably before the session ends (Rule 50, decision
   await secondary.stop(again);
   const { welcome } = await secondary.welcomed({ launch: 'launch-2' });
   t.is(welcome.state, 'never');
+});
+
+test('an adopted mirror is nobody’s: the old owner stays away, another may come (Rule 34)', async (t) => {
+  const secondary = await written();
+  const { files } = secondary.node;
+  const before = secondary.record!;
+  const adopted = releaseOwner(files, secondary.process.digest, journalDirectory, 7);
+  await secondary.world.settled(adopted);
+  t.is(await adopted, 'node-a');
+  t.deepEqual(secondary.record, { ...before, ownerNodeId: '', barred: ['launch-1'] });
+  const old = await secondary.session();
+  old.primary.say(helloOf());
+  t.is((await secondary.heard(old.primary, 'refused')).code, 'TDMF_RMD_BARRED');
+  await secondary.stop(old);
+  const heir = await secondary.welcomed({ nodeId: 'node-x', launch: 'launch-x' });
+  t.deepEqual(heir.welcome.position, { era, sequence: 1 }, 'its lineage is what it was');
+  heir.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  await secondary.heard(heir.primary, 'refreshReady');
+  t.is(secondary.record?.ownerNodeId, 'node-x');
+});
+
+test('a full refresh that was ordered elsewhere is no adoption (Rule 34)', async (t) => {
+  const secondary = await written();
+  const stranger = await secondary.session();
+  stranger.primary.say(helloOf({ nodeId: 'node-x', refreshId: 'r' }));
+  t.is((await secondary.heard(stranger.primary, 'refused')).code, 'TDMF_RMD_OWNED');
+});
+
+/** A mirror at /m0 that was streamed to, and then closed in order. */
+async function written(): Promise<Secondary> {
+  const secondary = new Secondary();
+  await coherent(secondary);
+  const session = await secondary.welcomed();
+  session.primary.say({ kind: 'resume', era, from: 1, sentMax: 0 });
+  session.primary.entries([{ sequence: 1, offset: 0, length: 512, fill: 7 }]);
+  await secondary.world.until(() => session.primary.ack.durable === 1, 1_000, 'durable');
+  await secondary.stop(session);
+  return secondary;
+}
+
+const other = { devices: [{ name: 'd0', mirror: '/other' }] };
+
+const replaced: Record<string, (secondary: Secondary) => Partial<RmdOptions>> = {
+  'another path in s###.cfg': (secondary) => {
+    secondary.node.addDisk('/other', 64 * 1024);
+    return other;
+  },
+  'another file behind the path': (secondary) => {
+    secondary.node.addDisk('/m0', 64 * 1024);
+    return {};
+  },
+};
+
+for (const [what, replace] of Object.entries(replaced)) {
+  test(`${what} is another mirror: no position counts, until a refresh is ordered (H33, H8)`, async (t) => {
+    const secondary = await written();
+    const options = replace(secondary);
+    const before = secondary.record;
+    const session = await secondary.session(options);
+    session.primary.say(helloOf());
+    const refused = await secondary.heard(session.primary, 'refused');
+    t.is(refused.code, 'TDMF_RMD_OTHER_MIRROR');
+    await secondary.stop(session);
+    t.deepEqual(secondary.record, before, 'a path that is corrected finds everything as it was');
+
+    const ordered = await secondary.welcomed({ refreshId: 'r' }, options);
+    t.is(ordered.welcome.state, 'unknown');
+    t.is(ordered.welcome.position, undefined);
+    t.is(ordered.welcome.refreshId, undefined);
+    ordered.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+    await secondary.heard(ordered.primary, 'refreshReady');
+    await secondary.stop(ordered);
+    t.is((await secondary.welcomed({}, options)).welcome.refreshId, 'r', 'now it is the mirror');
+  });
+}
+
+test('the blocks of an open refresh do not count on another mirror (H33)', async (t) => {
+  const secondary = new Secondary();
+  const first = await secondary.welcomed({ refreshId: 'r' });
+  first.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  await secondary.heard(first.primary, 'refreshReady');
+  await secondary.stop(first);
+  secondary.node.addDisk('/m0', 64 * 1024);
+  const { welcome } = await secondary.welcomed({ refreshId: 'r' });
+  t.is(welcome.refreshId, undefined);
+  t.is(welcome.state, 'unknown');
 });
 
 test('a damaged record is an unknown mirror, without owner and position', async (t) => {

@@ -241,3 +241,59 @@ test('a direct mirror takes ragged writes and zeroes; the bytes beside them stay
   await secondary.world.until(() => primary.ack.durable === 8, 10_000, 'durable');
   t.deepEqual(disk.live, expected);
 });
+
+test('whoever asks while an attempt is being forgotten gets an answer, and the session lives (R9)', async (t) => {
+  const secondary = new Secondary();
+  const { primary, rmd } = await secondary.welcomed();
+  const refreshId = 'r';
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  await secondary.heard(primary, 'refreshReady');
+  primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
+  primary.blocks([{ sequence: 1, offset: 0, length: 512 }]);
+  await secondary.world.until(() => primary.ack.blocks === 1, 1_000, 'the block is in .i');
+  primary.say({ kind: 'abortB', refreshId });
+  primary.blocks([{ sequence: 2, offset: 512, length: 512 }]);
+  const asked: Promise<unknown>[] = [];
+  await secondary.world.until(
+    () => {
+      asked.push(rmd.ask!({ kind: 'rmd.status' }));
+      return primary.ack.blocks === 2 || primary.link.closed !== undefined;
+    },
+    10_000,
+    'phase a again',
+  );
+  await t.notThrowsAsync(Promise.all(asked));
+  t.is(primary.link.closed, undefined);
+});
+
+test('the primary hears that the mirror is incoherent when a refresh overwrites it (I18)', async (t) => {
+  const { secondary, session } = await streaming();
+  session.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  await secondary.heard(session.primary, 'refreshReady');
+  t.is(session.primary.message('stateChanged')?.state, 'incoherent');
+});
+
+test('a refresh may begin at any moment of a flush', async (t) => {
+  for (let wait = 0; wait < 60; wait += 1) {
+    const { secondary, session } = await streaming(wait + 1);
+    session.primary.entries([{ sequence: 1, offset: 0, length: 512 }]);
+    await secondary.world.run(wait / 2);
+    session.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+    await t.notThrowsAsync(
+      secondary.heard(session.primary, 'refreshReady'),
+      `after ${wait / 2} ms`,
+    );
+  }
+});
+
+test('without memory for a session the mirrors are free again (Rule 22)', async (t) => {
+  const secondary = new Secondary();
+  secondary.process.allocate = () => {
+    throw new Error('no memory');
+  };
+  const session = await secondary.session();
+  session.primary.say(helloOf());
+  t.is((await secondary.heard(session.primary, 'refused')).code, 'TDMF_RMD_FAILED');
+  await secondary.stop(session);
+  t.is(secondary.node.disk('/m0').holders, 0);
+});

@@ -1,5 +1,7 @@
 /** The secondary end of a session, against a scripted primary, over simulated disks. */
 import test from 'ava';
+import type { RmdStatus } from '../../../src/actors/rmd.js';
+import { readStanding } from '../../../src/actors/rmd-record.js';
 import { entryFlags } from '../../../src/core/wire/messages.js';
 import { type FakePrimary, helloOf } from '../../helpers/fake-primary.js';
 import { coherent, era } from '../../helpers/refreshed.js';
@@ -327,6 +329,35 @@ test('a Rule 7b window outlives a second crash, and closes when all that was sen
   const changed = await secondary.heard(third.primary, 'stateChanged');
   t.is(changed.state, 'coherent');
   await durable(secondary, third.primary, 5);
+});
+
+test('after a power cut the mirror is shown as what it is, before and in the next session (I18, H27)', async (t) => {
+  const secondary = new Secondary();
+  await coherent(secondary);
+  const first = await secondary.welcomed();
+  first.primary.say({ kind: 'resume', era, from: 1, sentMax: 0 });
+  first.primary.entries([{ sequence: 1, offset: 0, length: 512 }]);
+  await secondary.world.until(() => first.primary.ack.applied === 1, 1_000, 'applied');
+  const shown = async () => {
+    const { files, digest } = secondary.process;
+    const standing = readStanding(files, digest, '/journal', 7);
+    await secondary.world.settled(standing);
+    return (await standing).state;
+  };
+  t.is(await shown(), 'coherent');
+  await secondary.restart('kill');
+  t.is(await shown(), 'coherent', 'a killed process leaves a prefix');
+  const again = await secondary.welcomed();
+  again.primary.say({ kind: 'resume', era, from: 2, sentMax: 0 });
+  again.primary.entries([{ sequence: 2, offset: 512, length: 512 }]);
+  await secondary.world.until(() => again.primary.ack.applied === 2, 1_000, 'applied');
+  await secondary.restart('powerCut');
+  t.is(secondary.record?.state, 'coherent');
+  t.is(await shown(), 'incoherent');
+  const { rmd, welcome } = await secondary.welcomed();
+  t.is(welcome.state, 'incoherent');
+  const status = (await rmd.ask!({ kind: 'rmd.status' })) as RmdStatus;
+  t.is(status.mirrorState, 'incoherent');
 });
 
 test('an abort that crosses the commit ends the session, and the handshake shows which it was', async (t) => {

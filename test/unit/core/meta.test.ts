@@ -3,6 +3,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { crc32c } from '../../../src/core/checksum.js';
 import {
+  changedMirror,
   decodeMeta,
   emptyRecord,
   encodeMeta,
@@ -52,6 +53,18 @@ const record: fc.Arbitrary<MirrorRecord> = fc.record({
   bootId: id,
   losses: u32,
   reach: sequence,
+  mirrors: fc.array(fc.record({ path: u32, inode: sequence, bornMs: sequence }), { maxLength: 64 }),
+});
+
+test('a mirror is another one when its path or its file is, as far as that is known (H33)', (t) => {
+  const one = { path: 1, inode: 2, bornMs: 3 };
+  t.is(changedMirror([], [one]), undefined, 'never written');
+  t.is(changedMirror([one, one], [one, one]), undefined);
+  t.is(changedMirror([one], [one, one]), 1);
+  t.is(changedMirror([one], [{ ...one, path: 9 }]), 0);
+  t.is(changedMirror([one], [{ ...one, inode: 9 }]), 0);
+  t.is(changedMirror([one], [{ ...one, bornMs: 9 }]), 0);
+  t.is(changedMirror([one], [{ ...one, inode: 0, bornMs: 0 }]), undefined);
 });
 
 test('every record comes back as it was', (t) => {

@@ -1,5 +1,5 @@
 /** Small files: replaced whole, private, and missing ones are no error where the port says so. */
-import { stat } from 'node:fs/promises';
+import { stat, truncate, writeFile } from 'node:fs/promises';
 import test from 'ava';
 import { atomicFiles } from '../../../src/io/atomic-files.js';
 import { systemRandom } from '../../../src/io/system-random.js';
@@ -56,4 +56,21 @@ test('random numbers stay below their bound, random bytes differ', (t) => {
   }
   t.is(systemRandom.below(1), 0);
   t.notDeepEqual(systemRandom.fill(new Uint8Array(16)), systemRandom.fill(new Uint8Array(16)));
+});
+
+test('a path names another file after it was replaced, the same after it was written (H33)', async (t) => {
+  const scratch = await makeScratch();
+  const path = scratch.path('mirror');
+  await writeFile(path, 'one');
+  const before = await atomicFiles.identify(path);
+  t.true(before.inode > 0);
+  await truncate(path, 4096);
+  const after = await atomicFiles.identify(path);
+  t.is(after.inode, before.inode);
+  t.true(before.bornMs === 0 || after.bornMs === before.bornMs);
+  await writeFile(scratch.path('other'), 'two');
+  await atomicFiles.rename(scratch.path('other'), path);
+  t.not((await atomicFiles.identify(path)).inode, before.inode);
+  t.deepEqual(await atomicFiles.identify('/dev/null'), { inode: 0, bornMs: 0 });
+  await scratch.remove();
 });

@@ -5,13 +5,19 @@ import test from 'ava';
 import { recordTable } from '../../../../src/core/journal/recovery.js';
 import { segmentLayout, segmentVersion } from '../../../../src/core/journal/segment.js';
 import { layoutTable } from '../../../../src/core/layout.js';
-import { journalFileLayout, metaLayout, metaVersion } from '../../../../src/core/meta.js';
+import {
+  journalFileLayout,
+  metaLayout,
+  metaVersion,
+  mirrorStampLayout,
+} from '../../../../src/core/meta.js';
 import { positionPageLayout, positionSlotLayout } from '../../../../src/core/position-page.js';
 
 const lines = readFileSync(join(process.cwd(), 'docs/journal.md'), 'utf8').split('\n');
 const layouts = [
   metaLayout,
   journalFileLayout,
+  mirrorStampLayout,
   positionPageLayout,
   positionSlotLayout,
   segmentLayout,
