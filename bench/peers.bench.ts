@@ -265,7 +265,8 @@ function tdmf(name: string, local: string, mirror: string, mirroring: boolean): 
     name,
     uri: `nbd+unix:///g0/d0?socket=${join(home, 'run/nbd.sock')}`,
     async begin() {
-      if (!existsSync(home)) {
+      const fresh = !existsSync(home);
+      if (fresh) {
         mkdirSync(journal);
         const port = String(20_000 + (process.pid % 10_000) + (mirroring ? 1 : 0));
         control('init', '-b', '1024', '--port', port);
@@ -294,11 +295,14 @@ function tdmf(name: string, local: string, mirror: string, mirroring: boolean): 
         '--home',
         home,
       ]);
-      control('start', '-g', '0');
+      if (fresh) {
+        control('start', '-g', '0');
+        if (mirroring) control('launchrefresh', '-f', '-g', '0');
+      }
+      // Later rounds begin where a clean stop left the group.
       if (mirroring) {
-        control('launchpmd', '-g', '0');
-        control('launchrefresh', '-f', '-g', '0');
         control('wait', '-g', '0', '--for', 'normal', '--timeout', '300');
+        control('wait', '-g', '0', '--for', 'connected', '--timeout', '30');
       }
       if (!mirroring) return { end };
       return {

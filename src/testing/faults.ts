@@ -135,6 +135,20 @@ export class Faults {
       await this.#pause(1000);
       disk.fault = undefined;
     },
+    'local.flush': async () => {
+      const { primary, options, histories } = this.#cluster;
+      const group = this.#group();
+      const device = this.#chance.below(options.deviceBytes.length);
+      const disk = primary.node.disk(dataPath(group, device));
+      let left = 1;
+      disk.fault = (what) => {
+        if (what !== 'flush' || left-- <= 0) return 0;
+        histories[group]!.flushFailed(device);
+        return errno.EIO;
+      };
+      await this.#pause(2000);
+      disk.fault = undefined;
+    },
     'operator.killrefresh': () => this.#ask('killrefresh'),
     'operator.killpmd': async () => {
       await this.#ask('killpmd');

@@ -46,6 +46,8 @@ export class DeviceHistory {
   readonly latest: Int32Array;
   /** Versions of each sector that a flush promised to keep. */
   readonly promised: Int32Array;
+  /** A flush failed: what was written before may be lost, and a later flush does not mend it (H21). */
+  flushFailedAt = -1;
 
   constructor(index: number, disk: SimDisk) {
     this.index = index;
@@ -183,10 +185,15 @@ export class History {
   }
 
   flushed(device: number, snapshot: Int32Array): void {
-    const { promised } = this.devices[device]!;
+    const { promised, causes, flushFailedAt } = this.devices[device]!;
     for (let sector = 0; sector < promised.length; sector++) {
+      if (causes[sector]![snapshot[sector]!]!.issuedAt <= flushFailedAt) continue;
       promised[sector] = Math.max(promised[sector]!, snapshot[sector]!);
     }
+  }
+
+  flushFailed(device: number): void {
+    this.devices[device]!.flushFailedAt = ++this.#clock;
   }
 
   /** The newest version of each sector that is older than anything issued from now on. */

@@ -23,6 +23,7 @@ export const faultKinds = [
   'primary.kill',
   'primary.powerCut',
   'local.error',
+  'local.flush',
   'operator.killrefresh',
   'operator.killpmd',
   'operator.launchrefresh',

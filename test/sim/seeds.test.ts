@@ -1,46 +1,43 @@
-/** The simulated pair of hosts, seed by seed: the product's actors under faults, then healed. */
+/**
+ * The simulated pair in the weather of many seeds: order (I1), dirt (I5), release (I4), bounds (I12)
+ * and answers (I15) are watched after every event, and afterwards every group converges (I14).
+ * One seed replays with `npm run sim -- --seed N`.
+ */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import test from 'ava';
-import { packageRoot } from '../../src/config/package-version.js';
+import test, { type ExecutionContext } from 'ava';
 import { runSeed } from '../../src/testing/scenario.js';
 
-const seeds = { first: 1, last: 60, perTest: 10 };
+const seedsMax = 64;
+
+interface Regression {
+  readonly seed: number;
+  readonly found: string;
+}
 
 const regressions = JSON.parse(
-  readFileSync(join(packageRoot(), 'test/sim/regressions.json'), 'utf8'),
-) as readonly { readonly seed: number; readonly why: string }[];
+  readFileSync(new URL('../../../test/sim/regressions.json', import.meta.url), 'utf8'),
+) as readonly Regression[];
 
-async function holds(seed: number): Promise<{ events: number; writes: number; problem: string }> {
-  const { events, writes, failure } = await runSeed(seed);
-  const problem = failure === undefined ? '' : `seed ${seed}: ${failure.message}\n${failure.trace}`;
-  return { events, writes, problem };
+async function keepsItsPromises(t: ExecutionContext, seed: number): Promise<void> {
+  const { failure, events } = await runSeed(seed);
+  if (failure !== undefined) t.log(failure.trace);
+  t.is(failure?.message, undefined, `seed ${seed}, event ${events}`);
 }
 
-for (let first = seeds.first; first <= seeds.last; first += seeds.perTest) {
-  const last = Math.min(seeds.last, first + seeds.perTest - 1);
-  test.serial(`seeds ${first} to ${last} keep every promise and converge`, async (t) => {
-    const totals = { events: 0, writes: 0 };
-    for (let seed = first; seed <= last; seed++) {
-      const { events, writes, problem } = await holds(seed);
-      t.is(problem, '');
-      totals.events += events;
-      totals.writes += writes;
-    }
-    t.log(`${totals.events} events, ${totals.writes} writes`);
-    t.true(totals.writes > 1_000, 'the seeds write enough to prove something');
-  });
+for (let seed = 1; seed <= seedsMax; seed++) {
+  test.serial(
+    `seed ${seed}: nothing is lost or reordered, and all ends well`,
+    keepsItsPromises,
+    seed,
+  );
 }
 
-for (const { seed, why } of regressions) {
-  test.serial(`seed ${seed}: ${why}`, async (t) => {
-    t.is((await holds(seed)).problem, '');
-  });
+for (const { seed, found } of regressions.filter((one) => one.seed > seedsMax)) {
+  test.serial(`seed ${seed} once found: ${found}`, keepsItsPromises, seed);
 }
 
-test.serial('one seed is one run', async (t) => {
-  const [first, second] = [await runSeed(7), await runSeed(7)];
-  t.is(first.events, second.events);
-  t.is(first.writes, second.writes);
-  t.is(first.simulatedMs, second.simulatedMs);
+test('one seed is one run', async (t) => {
+  const [first, second] = [await runSeed(3), await runSeed(3)];
+  t.deepEqual(first, second);
+  t.not((await runSeed(4)).events, first.events);
 });

@@ -220,6 +220,25 @@ test('T2, I5, I15: at every instant each change is in the BAB or marked, however
   }
 });
 
+test('I17, T2: a write that waited for a range and overflows leaves the one before it published', async (t) => {
+  const bench = await DriverBench.start({ babBytes: 8 * 65536, shareBytes: 4 * 65536 });
+  await bench.normal();
+  const client = bench.client();
+  const first = client.write(0, filled(4096, 1));
+  const second = client.write(0, filled(16 * 65536, 2));
+  await client.reply(first);
+  await client.reply(second);
+  t.is(bench.told('driver.overflowed'), 1);
+  t.is(bench.entries().length, 1);
+  // Nothing is promised any more, so the next era can begin.
+  bench.acknowledgeAll();
+  bench.tell({ type: 'driver.era', era: otherEra, sequence: 1, lease: 1000 });
+  await bench.duties(true, true, 7);
+  await client.reply(client.write(0, filled(4096, 3)));
+  t.like(bench.entries()[0], { sequence: 1 });
+  t.deepEqual(bench.failures, []);
+});
+
 test('T2: an overflow marks the writes in flight at once, and none of them is published', async (t) => {
   const bench = await DriverBench.start({ babBytes: 8 * 65536, shareBytes: 4 * 65536 });
   await bench.normal();

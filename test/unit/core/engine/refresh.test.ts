@@ -58,6 +58,18 @@ test('a bit that is set while its block is read is taken again in the next pass 
   t.deepEqual(wholePass(refresh), ['0:2+1']);
 });
 
+test('a link that is never busy for long has a rate all the same (Rule 43a)', (t) => {
+  const { maps, refresh } = make([8]);
+  refresh.begin('boot', undefined);
+  t.true(refresh.take(8, 1000));
+  refresh.acknowledged(refresh.records.push(0, 0, 8), false, 1002);
+  t.is(refresh.linkBytesPerSecond, (8 * mapBlockBytes) / 0.002);
+  t.false(refresh.take(8, 1010));
+  maps[0]!.set(0, 1);
+  // At 256 KiB/s the rest would take a quarter of a second, and 750 kB be written meanwhile.
+  t.is(refresh.endPass({ ...quiet, writeBytesPerSecond: 3e6 }), 'converged');
+});
+
 test('the last block of a device is as long as the device', (t) => {
   const { refresh } = make([3]);
   t.is(refresh.lengthOf(0, 0, 2), 2 * mapBlockBytes);
