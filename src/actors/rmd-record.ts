@@ -155,6 +155,9 @@ export class RmdRecord {
   ): Promise<RmdRecord> {
     const { record } = await readRecord(files, digest, directory, group);
     const page = await files.openPage(`${directory}/${pageName(group)}`);
+    // A process that was killed between its store and its sync left a position that a power cut would
+    // take back; what a session tells the primary must stay.
+    await page.sync();
     const boot = await files.bootId();
     const path = `${directory}/${metaName(group)}`;
     return new RmdRecord(files, digest, path, page, boot, record, mirrors);
