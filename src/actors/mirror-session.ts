@@ -408,7 +408,8 @@ export class MirrorSession {
   async #flushMirror(): Promise<void> {
     const { policy } = this.#mirrorFlush;
     const covers = policy.flushBegan();
-    const recording = this.#recording;
+    // A replay has no stream yet, and saves its own position.
+    const recording = this.#recording && this.phase === 'stream';
     const error = await this.#mirror.flush();
     if (error !== undefined) {
       policy.flushFailed();

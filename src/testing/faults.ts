@@ -9,6 +9,7 @@ import { errno } from './disk.js';
 import type { SimLink } from './link.js';
 import type { Prng } from './prng.js';
 import type { FaultKind } from './swarm.js';
+import type { Workload } from './workload.js';
 
 export type FaultLane = 'link' | 'secondary' | 'primary' | 'operator';
 export const faultLanes: readonly FaultLane[] = ['link', 'secondary', 'primary', 'operator'];
@@ -17,17 +18,19 @@ export function laneOf(kind: FaultKind): FaultLane {
   const [subject] = kind.split('.');
   if (subject === 'link' || subject === 'network') return 'link';
   if (subject === 'secondary' || subject === 'mirror') return 'secondary';
-  return subject === 'operator' ? 'operator' : 'primary';
+  return subject === 'operator' || subject === 'load' ? 'operator' : 'primary';
 }
 
 export class Faults {
   /** How often each kind happened. */
   readonly counts = new Map<FaultKind, number>();
   readonly #cluster: SimCluster;
+  readonly #workloads: readonly Workload[];
   readonly #chance: Prng;
 
-  constructor(cluster: SimCluster, chance: Prng) {
+  constructor(cluster: SimCluster, workloads: readonly Workload[], chance: Prng) {
     this.#cluster = cluster;
+    this.#workloads = workloads;
     this.#chance = chance;
   }
 
@@ -148,6 +151,9 @@ export class Faults {
       };
       await this.#pause(2000);
       disk.fault = undefined;
+    },
+    'load.burst': async () => {
+      this.#workloads[this.#group()]!.burst(20, 128, this.#chance);
     },
     'operator.killrefresh': () => this.#ask('killrefresh'),
     'operator.killpmd': async () => {

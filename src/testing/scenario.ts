@@ -82,7 +82,7 @@ export class Scenario {
     );
     for (const workload of this.workloads) workload.paused = true;
     this.watch = new Watch(this.cluster, this.workloads, options.dirtEvery);
-    this.faults = new Faults(this.cluster, chance.fork('faults'));
+    this.faults = new Faults(this.cluster, this.workloads, chance.fork('faults'));
     for (const lane of faultLanes) {
       const kinds = options.faults.filter((kind) => laneOf(kind) === lane);
       if (kinds.length > 0) this.#lane(lane, kinds, chance.fork(lane));

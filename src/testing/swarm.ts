@@ -24,6 +24,7 @@ export const faultKinds = [
   'primary.powerCut',
   'local.error',
   'local.flush',
+  'load.burst',
   'operator.killrefresh',
   'operator.killpmd',
   'operator.launchrefresh',
@@ -125,7 +126,7 @@ function drawCluster(chance: Prng): ClusterOptions {
       jitterMs: chance.pick([0, delayMs, 4 * delayMs]),
       chunkBytesMax: chance.pick([1500, 16 * kib, 64 * kib]),
       windowBytes: chance.pick([64, 256, 1024]) * kib,
-      bytesPerMs: chance.pick([0, 0, 500, 5000]),
+      bytesPerMs: chance.pick([0, 0, 200, 500, 5000]),
     },
     drainOnStopMs: chance.pick([50, 1000, 5000]),
   };
@@ -138,24 +139,29 @@ function drawWriters(chance: Prng, safetyMs: number): WriterOptions[] {
   const writes = chance.between(writesMin, writesMax);
   const gapMs = (2 * safetyMs * lanes) / writes;
   return depths.map((depth) => ({
-    kind: chance.pick<WorkloadKind>(workloadKinds),
+    kind: chance.pick<WorkloadKind>([...workloadKinds, 'overlapping']),
     depth,
     gapMs: gapMs * chance.pick([0.5, 1, 2]),
     sectorsMax: chance.pick([8, 32, 128, 256]),
     zeroesOf16: chance.pick([0, 1, 4]),
     flushesOf16: chance.pick([0, 1, 2]),
     readsOf16: chance.pick([0, 1]),
-    burstsOf256: chance.pick([0, 0, 2, 6]),
+    burstsOf256: chance.pick([0, 0, 3, 10]),
   }));
 }
 
 function drawFaults(chance: Prng): FaultKind[] {
   // A few runs in calm weather: what goes wrong there needs no fault.
   if (chance.chance(1, 16)) return [];
-  const drawn = faultKinds.filter((kind) => chance.chance(1, disruptive.includes(kind) ? 6 : 3));
+  const likely = (kind: FaultKind) =>
+    common.includes(kind) ? 2 : disruptive.includes(kind) ? 6 : 3;
+  const drawn = faultKinds.filter((kind) => chance.chance(1, likely(kind)));
   const favourites = drawn.filter((kind) => !disruptive.includes(kind) && chance.chance(1, 2));
   return [...drawn, ...favourites, ...favourites];
 }
+
+/** What happens in every machine room. */
+const common: readonly FaultKind[] = ['link.cut', 'secondary.kill'];
 
 /** After these a full refresh begins anew: with too many of them there is nothing but refreshes. */
 const disruptive: readonly FaultKind[] = [

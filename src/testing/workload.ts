@@ -30,6 +30,8 @@ export interface WriterOptions {
 }
 
 const burstRequestsMax = 24;
+/** Bursts on top of each other would only measure how slow the disk is. */
+const outstandingMax = 48;
 
 /** An application may wait this long for an answer while its primary runs (I15). */
 const answerMsMax = 20_000;
@@ -74,6 +76,23 @@ export class Workload {
     for (const { since, what } of this.#pending) {
       if (now - since > answerMsMax)
         throw new Error(`I15: no answer for ${now - since} ms: ${what}`);
+    }
+  }
+
+  /** Many large writes at once: more than a small BAB takes. */
+  burst(requests: number, sectorsMax: number, chance: Prng): void {
+    for (let count = 0; count < requests; count++) {
+      const device = chance.below(this.#history.devices.length);
+      const client = this.client(device);
+      if (client === undefined || this.paused || this.outstanding > outstandingMax) continue;
+      const { sectorCount } = this.#history.devices[device]!;
+      const sectors = Math.min(sectorCount, sectorsMax);
+      const first = chance.below(sectorCount - sectors + 1);
+      const write = this.#history.issue(device, first, sectors, false);
+      this.write(client, write, { trim: false, fua: false }, ({ error }) => {
+        if (error === undefined) this.#history.lose([write]);
+        else this.#history.answer(write, error);
+      });
     }
   }
 

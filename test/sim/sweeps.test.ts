@@ -59,6 +59,11 @@ test.serial('the link may be cut at any event of a full refresh', async (t) => {
   await survives(t, refreshStory, 'link.cut', firstEvent, refresh, 1);
 });
 
+test.serial('the BAB may overflow at any third event of a full refresh (R9, H5, H6)', async (t) => {
+  const { refresh } = await lengthOf(story);
+  await survives(t, story, 'load.burst', firstEvent, refresh + 60, 3);
+});
+
 const everySo: readonly (readonly [FaultKind, number])[] = [
   ['secondary.kill', 13],
   ['secondary.powerCut', 17],
