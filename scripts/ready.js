@@ -70,9 +70,12 @@ function newest(paths) {
   return latest;
 }
 
+/** What a tool prints is shown when it fails. */
 function run(command, args) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-  if (result.status !== 0) fail(`${command} ${args.join(' ')} failed.`);
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: 'utf8' });
+  if (status === 0) return;
+  console.error(`${stdout ?? ''}${stderr ?? ''}`);
+  fail(`${command} ${args.join(' ')} failed.`);
 }
 
 function fail(text) {
