@@ -1,7 +1,8 @@
 /** Two ends of a fresh connection over a Unix socket, as descriptors that nobody owns yet. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { detachSocket } from '../../src/io/detach-socket.js';
+import { native } from '../../src/io/native.js';
+import { detachByDup } from '../../src/io/nbd-door.js';
 
 export async function streamPair(socketPath: string): Promise<[number, number]> {
   const server = createServer({ pauseOnConnect: true });
@@ -12,7 +13,10 @@ export async function streamPair(socketPath: string): Promise<[number, number]> 
   client.pause();
   await once(client, 'connect');
   const [socket] = await accepted;
-  const ends: [number, number] = [detachSocket(client), detachSocket(socket)];
+  const ends: [number, number] = [
+    detachByDup(native.dupFd)(client),
+    detachByDup(native.dupFd)(socket),
+  ];
   server.close();
   await once(server, 'close');
   return ends;
