@@ -205,6 +205,12 @@ class Driver implements Actor<DriverMessage> {
       case 'driver.flush':
         this.#flush(message.token);
         break;
+      case 'driver.marker':
+      case 'driver.clearBab':
+      case 'driver.door':
+      case 'driver.sync':
+      case 'driver.acked':
+        throw new TdmfError('TDMF_INTERNAL', { what: `no group sends ${message.type} yet` });
       default:
         unreachable(message);
     }

@@ -105,7 +105,7 @@ export class GroupCommands {
   }
 
   refresh(refreshId: string): void {
-    this.#pmd.tell({ type: 'pmd.refresh', refreshId, kind: 'full' });
+    this.#pmd.tell({ type: 'pmd.refresh', refreshId, kind: 'full', union: false });
   }
 
   phaseB(refreshId: string): void {

@@ -50,7 +50,23 @@ export type DriverMessage =
       leftover: Uint8Array;
     }
   /** Flush the local devices, then report (tdmfsync). */
-  | { type: 'driver.flush'; token: number };
+  | { type: 'driver.flush'; token: number }
+  /** Stamp a checkpoint marker as the next entry (Rule 15b); only while append is on. */
+  | { type: 'driver.marker'; token: number }
+  /**
+   * Every entry of the BAB becomes marks, appending ends (T2 without an overflow): `clear BAB`, H11.
+   * `driver.cleared` when the maps have it.
+   */
+  | { type: 'driver.clearBab'; token: number }
+  /**
+   * BACKFRESH owns the local devices (Rule 30): refuse clients from now on, or admit them again. Shut:
+   * answered with `driver.door` when no client is connected and no I/O is in flight.
+   */
+  | { type: 'driver.door'; open: boolean; token: number }
+  /** SYNCMODE, SYNCMODEDEPTH, SYNCMODETIMEOUT (I2, I3); depth 0 is async. */
+  | { type: 'driver.sync'; depth: number; timeoutMs: number }
+  /** `durable` has moved while writers wait for it; sent by the PMD only when the control block asks. */
+  | { type: 'driver.acked' };
 
 export type PmdMessage =
   /** Connect and stay connected. `nonce` names this launch (Rule 50). */
@@ -63,7 +79,16 @@ export type PmdMessage =
   /** Everything published so far is in the map: forget it (Rule 12.3). The driver does not append. */
   | { type: 'pmd.drop'; token: number }
   /** Grace has passed, the map is durable: run phase a of this refresh whenever connected. */
-  | { type: 'pmd.refresh'; refreshId: string; kind: RefreshKind }
+  | { type: 'pmd.refresh'; refreshId: string; kind: RefreshKind; union: boolean }
+  /** BACKFRESH: the local devices are ours alone; make them equal to the mirror (Rule 30). */
+  | { type: 'pmd.backfresh'; refreshId: string; compareAll: boolean; cursor: BackfreshCursor }
+  /** The backfresh is over: by its end (`hand over to era`), or killed. */
+  | { type: 'pmd.backfreshEnd'; refreshId: string; handOver: EraHandOver | undefined }
+  /** NORMAL by override: offer the era that is appended now to the mirror, see EraHandOver. */
+  | { type: 'pmd.adoptMirror'; adopt: boolean }
+  | { type: 'pmd.checkpointOff' }
+  /** The answer to `checkpoint.wanted`, when it is no. */
+  | { type: 'pmd.checkpointRefused'; on: boolean; code: string }
   /** Append is on and graced: freeze the rest, send it for `.i`, and entries ≥ s0 for `.c` (R4, R5). */
   | { type: 'pmd.phaseB'; refreshId: string; era: Era; s0: number }
   /** R6: the commit mark. */
@@ -87,10 +112,29 @@ export type GroupMessage =
   | { type: 'driver.marked'; token: number; sequence: number }
   | { type: 'driver.committed'; token: number; cleared: boolean }
   | { type: 'driver.leaseLow'; sequence: number }
+  | { type: 'driver.markerStamped'; token: number; sequence: number }
+  | { type: 'driver.cleared'; token: number }
+  | { type: 'driver.door'; token: number; open: boolean }
+  /** Writers no longer wait for the secondary, or do again (I2, Rule 40). */
+  | { type: 'driver.syncDegraded'; degraded: boolean; waited: number }
   | { type: 'driver.flushed'; token: number; errorCode: string | undefined }
   | { type: 'driver.ioFailed'; device: string; operation: string; errno: number }
   | { type: 'link.connecting' }
   | { type: 'link.connected'; peer: string; mirrorState: MirrorState }
+  /**
+   * What the lineage table says of this session (correctness.md 6), after `link.connected`. `drain`:
+   * `pmd.drained` follows when everything appended before is durable over there (R1).
+   */
+  | {
+      type: 'link.decided';
+      row: string;
+      action: 'resume' | 'era' | 'refresh' | 'smart' | 'checksum' | 'wait';
+      drain: boolean;
+      code: string | undefined;
+      ownBytes: number;
+      ownSince: number;
+    }
+  | { type: 'pmd.drained' }
   | { type: 'link.lost'; code: string; message: string; retryInMs: number }
   /** The secondary or the lineage table refused; the PMD tries again only when `retryInMs` > 0. */
   | { type: 'link.refused'; code: string; message: string; retryInMs: number }
@@ -115,7 +159,39 @@ export type GroupMessage =
       writeBytesPerSecond: number;
       linkBytesPerSecond: number;
     }
-  | { type: 'refresh.failed'; refreshId: string; code: string; message: string };
+  | { type: 'refresh.failed'; refreshId: string; code: string; message: string }
+  /** Everything before the cursor is on the local devices, flushed. */
+  | {
+      type: 'backfresh.progressed';
+      refreshId: string;
+      doneBytes: number;
+      totalBytes: number;
+      cursor: BackfreshCursor;
+    }
+  /** All of it is local and flushed; the mirror stands at `position`. */
+  | { type: 'backfresh.finished'; refreshId: string; position: Position }
+  | { type: 'backfresh.failed'; refreshId: string; code: string; message: string }
+  /** The mirror took the era of `pmd.backfreshEnd` or `pmd.adoptMirror`. */
+  | { type: 'pmd.eraTaken'; era: Era }
+  | {
+      type: 'checkpoint.changed';
+      state: 'off' | 'on' | 'failed';
+      sequence: number;
+      code: string | undefined;
+    }
+  | { type: 'checkpoint.wanted'; on: boolean };
+
+/** Where a backfresh goes on: the device, and the byte offset in it. */
+export interface BackfreshCursor {
+  readonly device: number;
+  readonly offset: number;
+}
+
+export interface EraHandOver {
+  readonly from: Position;
+  readonly era: Era;
+  readonly s0: number;
+}
 
 /** `coherent`, `recoverable`, `incoherent` or `unknown` (correctness.md 4.2). */
 export type MirrorState = 'coherent' | 'recoverable' | 'incoherent' | 'unknown';

@@ -94,7 +94,12 @@ export class PmdRefresh {
     this.#session = session;
     this.#state = 'beginning';
     this.engine.begin(welcome.bootId, welcome.refreshId);
-    session.control({ kind: 'refreshBegin', refreshId: this.refreshId, refresh: 'full' });
+    session.control({
+      kind: 'refreshBegin',
+      refreshId: this.refreshId,
+      refresh: 'full',
+      union: false,
+    });
   }
 
   /** R10: whether the secondary committed before the link broke. Otherwise the attempt is over. */

@@ -109,6 +109,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
       sentMax,
       lease,
       refreshId,
+      refreshKind: refreshId === undefined ? undefined : 'full',
+      purpose: 'mirror',
     });
   }
 

@@ -269,6 +269,8 @@ class RmdSession implements FrameSink {
       base,
       history: [...history],
       windowBytes: this.#options.windowBytes ?? linkWindowBytes,
+      checkpoint: 'off',
+      own: { changes: 'none', bytes: 0, since: 0 },
     });
     this.#context.publish('rmd.connected', {
       group,
@@ -372,7 +374,7 @@ class RmdSession implements FrameSink {
         return side.resume(message, this.#standing!);
       case 'refreshBegin':
         return side.refreshBegin(message).then(() => {
-          this.#say({ kind: 'refreshReady', refreshId: message.refreshId });
+          this.#say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
         });
       case 'phaseB':
         return side.phaseB(message);
@@ -382,7 +384,7 @@ class RmdSession implements FrameSink {
       case 'abortB':
         // Phase a anew: what was acknowledged before this word belongs to the attempt (H26).
         return side.abortB(message.refreshId).then(() => {
-          this.#say({ kind: 'refreshReady', refreshId: message.refreshId });
+          this.#say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
         });
       case 'refreshEnd':
         return side.refreshEnd(message.refreshId);

@@ -53,6 +53,12 @@ export const controlPayloadMax = 64 * kib;
 /** Bytes the PMD may have sent that the RMD has not yet freed: the RMD's receive memory. */
 export const linkWindowBytes = 8 * mib;
 
+/** Bits of `dirt` in one message: 32 KiB tell of 16 GiB. */
+export const dirtBytesMax = 32 * kib;
+/** Blocks compared in one batch (1 MiB), and batches under way in one session (Rule 17). */
+export const hashBlocksMax = 16;
+export const hashBatchesMax = 16;
+
 export const heartbeatMs = 2_000;
 export const linkDeadMs = 10_000;
 /** Strangers: how long a handshake may take, and how many may be in progress on one host thread. */
@@ -88,6 +94,8 @@ assert(babEntryPayloadMax <= framePayloadMax, 'an entry fits a frame');
 assert(babChunkBytes % babDescriptorBytes === 0, 'descriptors fill a chunk');
 assert(babShareMinBytes >= 2 * babChunkBytes, 'a share holds payload and descriptors');
 assert(linkWindowBytes >= 4 * framePayloadMax, 'the window keeps several frames under way');
+assert(dirtBytesMax + kib <= controlPayloadMax, 'dirt fits a control frame');
+assert(hashBlocksMax % 8 === 0, 'the answer to a batch is whole bytes');
 assert(linkHighWaterBytes <= linkWindowBytes, 'the link holds no more than the secondary takes');
 assert(linkLowWaterBytes < linkHighWaterBytes, 'a link that drained is told before it is empty');
 assert(commitLimitMs > switchLimitMs, 'a commit may take longer than a switch of duties');

@@ -130,6 +130,8 @@ export function helloOf(change: Partial<Hello> = {}): Hello {
     sentMax: 0,
     lease: 2 ** 24,
     refreshId: undefined,
+    refreshKind: undefined,
+    purpose: 'mirror',
     ...change,
   };
 }

@@ -237,7 +237,7 @@ export class PmdBench {
     this.lineage = { ...this.lineage, refreshId, dirty: true, appending: false };
     this.tell({ type: 'pmd.lineage', lineage: this.lineage });
     this.tell({ type: 'pmd.drop', token: 7 });
-    this.tell({ type: 'pmd.refresh', refreshId, kind: 'full' });
+    this.tell({ type: 'pmd.refresh', refreshId, kind: 'full', union: false });
   }
 
   beginEra(): { era: string; s0: number } {

@@ -218,7 +218,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
         s.state = 'incoherent';
         s.refreshId = message.refreshId;
         Object.assign(this.ack, { received: 0, applied: 0, durable: 0, blocks: 0 });
-        this.say({ kind: 'refreshReady', refreshId: message.refreshId });
+        this.say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
         break;
       case 'phaseB':
         this.phase = 'phaseB';
@@ -240,7 +240,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
       case 'abortB':
         this.phase = 'phaseA';
         Object.assign(this.ack, { received: 0, applied: 0, durable: 0 });
-        this.say({ kind: 'refreshReady', refreshId: message.refreshId });
+        this.say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
         break;
       case 'refreshEnd':
         this.phase = 'admitted';
@@ -270,6 +270,8 @@ export class ScriptedSession implements LinkConnection, FrameSink {
       base: undefined,
       history: [],
       windowBytes: s.windowBytes,
+      checkpoint: 'off',
+      own: { changes: 'none', bytes: 0, since: 0 },
     });
   }
 

@@ -57,7 +57,7 @@ function story(secondary: Secondary, primary: FakePrimary, sent: { entries: numb
     sent.entries = Math.max(sent.entries, list.at(-1)!.sequence);
     primary.entries(list);
   };
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   const waitReady = () => {
     if (primary.message('refreshReady') === undefined) {
       world.after(1, 'primary', waitReady);

@@ -6,11 +6,18 @@
  */
 import { FLOAT32_OPTIONS, Packr } from 'msgpackr';
 import { assert } from '../assert.js';
-import { controlPayloadMax, deviceNameMax, devicesPerGroupMax } from '../constants.js';
-import type { ControlMessage, WireDevice, WirePosition } from './messages.js';
+import {
+  controlPayloadMax,
+  deviceNameMax,
+  devicesPerGroupMax,
+  dirtBytesMax,
+  hashBlocksMax,
+} from '../constants.js';
+import type { ControlMessage, OwnChanges, WireDevice, WirePosition } from './messages.js';
 import { scanMsgpack } from './msgpack-scan.js';
 import {
   bad,
+  binary,
   count,
   details,
   type Fields,
@@ -95,6 +102,7 @@ const id = text(64, 1);
 const era = matching(/^[0-9a-f]{32}$/);
 const sequence = count();
 const u32 = count(0xffff_ffff);
+const deviceIndex = count(devicesPerGroupMax - 1);
 const version = text(32);
 const code = matching(/^TDMF_[A-Z0-9_]{1,60}$/);
 const position: Parse<WirePosition> = record<WirePosition>({ era, sequence });
@@ -126,6 +134,8 @@ const messageFields: Described = {
     sentMax: sequence,
     lease: sequence,
     refreshId: optional(id),
+    refreshKind: optional(oneOf('full', 'smart', 'checksum', 'back')),
+    purpose: oneOf('mirror', 'backfresh'),
   },
   welcome: {
     kind: oneOf('welcome'),
@@ -141,11 +151,49 @@ const messageFields: Described = {
     base: optional(position),
     history: list(era, 16),
     windowBytes: u32,
+    checkpoint: oneOf('off', 'on'),
+    own: record<OwnChanges>({
+      changes: oneOf('none', 'known', 'unknown'),
+      bytes: sequence,
+      since: sequence,
+    }),
   },
   refused: { kind: oneOf('refused'), code, details },
   resume: { kind: oneOf('resume'), era, from: sequence, sentMax: sequence },
-  refreshBegin: { kind: oneOf('refreshBegin'), refreshId: id, refresh: oneOf('full') },
-  refreshReady: { kind: oneOf('refreshReady'), refreshId: id },
+  refreshBegin: {
+    kind: oneOf('refreshBegin'),
+    refreshId: id,
+    refresh: oneOf('full', 'smart', 'checksum'),
+    union: flag,
+  },
+  refreshReady: { kind: oneOf('refreshReady'), refreshId: id, kept: flag },
+  dirt: {
+    kind: oneOf('dirt'),
+    device: deviceIndex,
+    firstBlock: sequence,
+    bits: binary(dirtBytesMax),
+  },
+  hashes: {
+    kind: oneOf('hashes'),
+    batch: sequence,
+    device: deviceIndex,
+    offset: sequence,
+    hashes: binary(hashBlocksMax * 16),
+  },
+  differs: { kind: oneOf('differs'), batch: sequence, bits: binary(hashBlocksMax / 8) },
+  era: { kind: oneOf('era'), from: optional(position), era, s0: sequence, adopt: flag },
+  eraTaken: { kind: oneOf('eraTaken'), era },
+  backfreshBegin: { kind: oneOf('backfreshBegin'), refreshId: id, union: flag },
+  checkpointOff: { kind: oneOf('checkpointOff') },
+  checkpointState: {
+    kind: oneOf('checkpointState'),
+    state: oneOf('off', 'on', 'failed'),
+    sequence,
+    code: optional(code),
+    details,
+  },
+  checkpointWanted: { kind: oneOf('checkpointWanted'), on: flag },
+  checkpointRefused: { kind: oneOf('checkpointRefused'), on: flag, code, details },
   phaseB: { kind: oneOf('phaseB'), refreshId: id, era, s0: sequence },
   mark: { kind: oneOf('mark'), refreshId: id, mark: sequence, blocks: sequence },
   committed: { kind: oneOf('committed'), refreshId: id, era, mark: sequence },

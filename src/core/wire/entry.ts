@@ -120,7 +120,7 @@ export function validateEntries(
     if (kind === frameKinds.entries) {
       if (scratch.dep < 0 || scratch.dep >= scratch.sequence) return 'entry dependency';
     } else if (scratch.dep !== 0) return 'block with a dependency';
-    const problem = checkRange(scratch, sizes);
+    const problem = checkRange(scratch, sizes, kind === frameKinds.entries);
     if (problem !== undefined) return problem;
     if (!isZero(bytes, position + index * wireEntryBytes + at.reserved)) return 'entry reserved';
     left -= entryDataLength(scratch);
@@ -130,8 +130,15 @@ export function validateEntries(
   return left === 0 ? undefined : 'bytes after the last entry';
 }
 
-function checkRange(entry: Readonly<WireEntry>, sizes: ArrayLike<number>): string | undefined {
+function checkRange(
+  entry: Readonly<WireEntry>,
+  sizes: ArrayLike<number>,
+  entries: boolean,
+): string | undefined {
   const { flags, length, offset, device } = entry;
+  if (flags === entryFlags.checkpoint && entries) {
+    return length === 0 && offset === 0 && device === 0 ? undefined : 'marker with a range';
+  }
   if (flags & ~knownFlags) return 'entry flags';
   const zero = (flags & entryFlags.zero) !== 0;
   if (flags & entryFlags.mayUnmap && !zero) return 'entry flags';

@@ -29,8 +29,14 @@ export interface Hello {
   readonly released: number;
   readonly sentMax: number;
   readonly lease: number;
+  /** Of the refresh or backfresh that is open, and its kind. */
   readonly refreshId: string | undefined;
+  readonly refreshKind: WireRefreshKind | 'back' | undefined;
+  /** Why this session: to mirror, or to bring the data home (BACKFRESH). */
+  readonly purpose: 'mirror' | 'backfresh';
 }
+
+export type WireRefreshKind = 'full' | 'smart' | 'checksum';
 
 export interface WireDevice {
   readonly name: string;
@@ -57,6 +63,19 @@ export interface Welcome {
   readonly history: readonly string[];
   /** Bytes the primary may have under way (credit). */
   readonly windowBytes: number;
+  readonly checkpoint: 'off' | 'on';
+  /**
+   * What others wrote to the mirror since `position`: nothing, `own.bytes` in blocks that are known
+   * (Rule 10b: they come as `dirt`), or nobody knows what.
+   */
+  readonly own: OwnChanges;
+}
+
+export interface OwnChanges {
+  readonly changes: 'none' | 'known' | 'unknown';
+  readonly bytes: number;
+  /** Milliseconds since 1970: when the mirror left the primary's history; 0: it did not. */
+  readonly since: number;
 }
 
 /** S→P: no, and why; the connection ends. `code` is a TDMF_RMD_* or TDMF_LINK_* code. */
@@ -75,17 +94,111 @@ export interface Resume {
   readonly sentMax: number;
 }
 
-/** P→S: a refresh begins or goes on; the mirror is `incoherent` durably before READY (Rule 12.2). */
+/**
+ * P→S: a refresh begins or goes on. Full: the mirror is `incoherent` durably before READY (Rule
+ * 12.2). Smart and checksum: blocks go to `.i` from the beginning, the mirror stays what it is.
+ */
 export interface RefreshBegin {
   readonly kind: 'refreshBegin';
   readonly refreshId: string;
-  readonly refresh: 'full';
+  readonly refresh: WireRefreshKind;
+  /** S sends what it knows to be changed on its own side, as `dirt`, before READY (Rule 10b). */
+  readonly union: boolean;
 }
 
 /** S→P */
 export interface RefreshReady {
   readonly kind: 'refreshReady';
   readonly refreshId: string;
+  /** Everything acknowledged of this refresh in earlier sessions is still there (R10). */
+  readonly kept: boolean;
+}
+
+/** S→P: blocks of a device that changed on this side, one bit each from `firstBlock` on. */
+export interface Dirt {
+  readonly kind: 'dirt';
+  readonly device: number;
+  readonly firstBlock: number;
+  /** Lowest bit first; at most `dirtBytesMax`. */
+  readonly bits: Uint8Array;
+}
+
+/**
+ * P→S: compare (Rule 17). XXH3-128 of blocks in a row from `offset` on (`mapBlockBytes` each, the last
+ * of the device shorter), seeded per session. At most `hashBatchesMax` are under way.
+ */
+export interface Hashes {
+  readonly kind: 'hashes';
+  readonly batch: number;
+  readonly device: number;
+  readonly offset: number;
+  /** 16 bytes a block, at most `hashBlocksMax` of them. */
+  readonly hashes: Uint8Array;
+}
+
+/**
+ * S→P: which blocks of `batch` differ, one bit each. S compares its logical view: `.i` of this refresh
+ * over the committed chain over the mirror. In a backfresh the differing blocks follow as BLOCKS.
+ */
+export interface Differs {
+  readonly kind: 'differs';
+  readonly batch: number;
+  readonly bits: Uint8Array;
+}
+
+/**
+ * P→S: the mirror, which stands exactly at `from`, goes on in `era` from `s0` (Rule 8b). `adopt`: the
+ * operator says so, whatever it holds; it is `unknown` (UNVERIFIED) then, and `from` is not compared.
+ */
+export interface EraHandOver {
+  readonly kind: 'era';
+  readonly from: WirePosition | undefined;
+  readonly era: string;
+  readonly s0: number;
+  readonly adopt: boolean;
+}
+
+/** S→P: the record says so durably; entries of `era` may follow. */
+export interface EraTaken {
+  readonly kind: 'eraTaken';
+  readonly era: string;
+}
+
+/** P→S: the mirror is the source now. S has replayed its chain and flushed before READY (Rule 30). */
+export interface BackfreshBegin {
+  readonly kind: 'backfreshBegin';
+  readonly refreshId: string;
+  /** S sends its own changes as `dirt` first. */
+  readonly union: boolean;
+}
+
+/** P→S: apply the journal, the mirror follows again (Rule 15a). */
+export interface CheckpointOff {
+  readonly kind: 'checkpointOff';
+}
+
+/** S→P: how a checkpoint went; `sequence` is the marker's. */
+export interface CheckpointState {
+  readonly kind: 'checkpointState';
+  readonly state: 'off' | 'on' | 'failed';
+  readonly sequence: number;
+  /** Why it failed, or why it could not be taken off. */
+  readonly code: string | undefined;
+  readonly details: Readonly<Record<string, string | number>>;
+}
+
+/** S→P: the operator of the secondary asks; the primary carries it out (`-on`, `-off`). */
+export interface CheckpointWanted {
+  readonly kind: 'checkpointWanted';
+  readonly on: boolean;
+}
+
+/** P→S: the answer, when it is no. */
+export interface CheckpointRefused {
+  readonly kind: 'checkpointRefused';
+  readonly on: boolean;
+  readonly code: string;
+  readonly details: Readonly<Record<string, string | number>>;
 }
 
 /** P→S: from here on blocks go to `.i`, entries ≥ s0 of `era` to `.c` (R5). */
@@ -150,6 +263,16 @@ export type ControlMessage =
   | Resume
   | RefreshBegin
   | RefreshReady
+  | Dirt
+  | Hashes
+  | Differs
+  | EraHandOver
+  | EraTaken
+  | BackfreshBegin
+  | CheckpointOff
+  | CheckpointState
+  | CheckpointWanted
+  | CheckpointRefused
   | PhaseB
   | Mark
   | Committed
@@ -179,6 +302,8 @@ export const entryFlags = {
   mayUnmap: 2,
   /** The same application write goes on in the next entry. */
   continues: 4,
+  /** No payload and no range: the checkpoint becomes effective here (Rule 15b). Only in ENTRIES. */
+  checkpoint: 8,
 } as const;
 
 /** Frame kinds. Control frames carry one ControlMessage; the rest are fixed binary. */

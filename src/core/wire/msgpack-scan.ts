@@ -1,6 +1,6 @@
 /**
  * Walks over a msgpack value without building it and says whether it is plain and small: only nil,
- * booleans, numbers, strings, lists and maps with string keys, few items, little depth, nothing cut
+ * booleans, numbers, strings, bytes, lists and maps with string keys, few items, little depth, nothing cut
  * short, nothing left over. Run before the library decodes anything of a peer (Rule 55): what
  * extension types, huge counts or deep nesting would do there is then no question.
  */
@@ -48,6 +48,10 @@ function visit(walk: Walk, depth: number, mustBeText: boolean): boolean {
       return skip(walk, 4);
     case 0xcb: // float 64
       return skip(walk, 8);
+    case 0xc4: // bytes
+    case 0xc5:
+    case 0xc6:
+      return skip(walk, number(walk, 1 << (token - 0xc4)));
     case 0xcc: // unsigned and signed integers of 1, 2, 4 and 8 bytes
     case 0xcd:
     case 0xce:

@@ -30,6 +30,14 @@ export const count =
       ? value
       : bad;
 
+/** Memory of its own: a decoded message must not keep the receive buffer. */
+export const binary =
+  (lengthMax: number): Parse<Uint8Array> =>
+  (value) =>
+    value instanceof Uint8Array && value.length >= 1 && value.length <= lengthMax
+      ? Uint8Array.from(value)
+      : bad;
+
 export const flag: Parse<boolean> = (value) => (typeof value === 'boolean' ? value : bad);
 
 export const oneOf =

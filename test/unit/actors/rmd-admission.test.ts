@@ -135,7 +135,7 @@ test('the owner is stored when the mirror is first changed, and a stranger canno
   const secondary = new Secondary();
   const first = await secondary.welcomed();
   t.is(secondary.record, undefined, 'a hello changes nothing');
-  first.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  first.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full', union: false });
   await secondary.heard(first.primary, 'refreshReady');
   t.is(secondary.record?.ownerNodeId, 'node-a');
   const stranger = await secondary.session();
@@ -173,7 +173,7 @@ test('an adopted mirror is nobody’s: the old owner stays away, another may com
   await secondary.stop(old);
   const heir = await secondary.welcomed({ nodeId: 'node-x', launch: 'launch-x' });
   t.deepEqual(heir.welcome.position, { era, sequence: 1 }, 'its lineage is what it was');
-  heir.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  heir.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full', union: false });
   await secondary.heard(heir.primary, 'refreshReady');
   t.is(secondary.record?.ownerNodeId, 'node-x');
 });
@@ -226,7 +226,7 @@ for (const [what, replace] of Object.entries(replaced)) {
     t.is(ordered.welcome.state, 'unknown');
     t.is(ordered.welcome.position, undefined);
     t.is(ordered.welcome.refreshId, undefined);
-    ordered.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+    ordered.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full', union: false });
     await secondary.heard(ordered.primary, 'refreshReady');
     await secondary.stop(ordered);
     t.is((await secondary.welcomed({}, options)).welcome.refreshId, 'r', 'now it is the mirror');
@@ -236,7 +236,7 @@ for (const [what, replace] of Object.entries(replaced)) {
 test('the blocks of an open refresh do not count on another mirror (H33)', async (t) => {
   const secondary = new Secondary();
   const first = await secondary.welcomed({ refreshId: 'r' });
-  first.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  first.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full', union: false });
   await secondary.heard(first.primary, 'refreshReady');
   await secondary.stop(first);
   secondary.node.addDisk('/m0', 64 * 1024);

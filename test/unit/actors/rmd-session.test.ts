@@ -246,7 +246,7 @@ test('whoever asks while an attempt is being forgotten gets an answer, and the s
   const secondary = new Secondary();
   const { primary, rmd } = await secondary.welcomed();
   const refreshId = 'r';
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
   primary.blocks([{ sequence: 1, offset: 0, length: 512 }]);
@@ -268,7 +268,7 @@ test('whoever asks while an attempt is being forgotten gets an answer, and the s
 
 test('the primary hears that the mirror is incoherent when a refresh overwrites it (I18)', async (t) => {
   const { secondary, session } = await streaming();
-  session.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+  session.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full', union: false });
   await secondary.heard(session.primary, 'refreshReady');
   t.is(session.primary.message('stateChanged')?.state, 'incoherent');
 });
@@ -278,7 +278,7 @@ test('a refresh may begin at any moment of a flush', async (t) => {
     const { secondary, session } = await streaming(wait + 1);
     session.primary.entries([{ sequence: 1, offset: 0, length: 512 }]);
     await secondary.world.run(wait / 2);
-    session.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full' });
+    session.primary.say({ kind: 'refreshBegin', refreshId: 'r', refresh: 'full', union: false });
     await t.notThrowsAsync(
       secondary.heard(session.primary, 'refreshReady'),
       `after ${wait / 2} ms`,

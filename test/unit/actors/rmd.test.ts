@@ -18,7 +18,7 @@ async function refreshed(
 ): Promise<void> {
   const { fill = 9, mark = 0 } = options;
   const { primary } = session;
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   for (let index = 0; index < 16; index += 1) {
     primary.blocks([{ sequence: index + 1, offset: index * block, length: block, fill }]);
@@ -120,7 +120,7 @@ test('a block that is sent again in phase a lands last (H12, Rule 12.4)', async 
   for (let seed = 1; seed <= 10; seed += 1) {
     const secondary = new Secondary(seed);
     const { primary } = await secondary.welcomed();
-    primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+    primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
     await secondary.heard(primary, 'refreshReady');
     for (let sequence = 1; sequence <= 20; sequence += 1) {
       primary.blocks([{ sequence, offset: (sequence % 3) * block, length: 2 * block }]);
@@ -136,7 +136,7 @@ test('the mirror is incoherent, durably, before its first block is overwritten (
   const secondary = new Secondary();
   await coherent(secondary);
   const { primary } = await secondary.welcomed();
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   t.is(secondary.record?.state, 'incoherent');
   t.is(secondary.record?.refreshId, refreshId);
@@ -150,7 +150,7 @@ test('an aborted phase b leaves nothing, and the refresh goes on and commits (R9
   const secondary = new Secondary();
   const session = await secondary.welcomed();
   const { primary } = session;
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   primary.blocks([{ sequence: 1, offset: 0, length: block, fill: 1 }]);
   primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
@@ -179,7 +179,7 @@ test('an aborted phase b leaves nothing, and the refresh goes on and commits (R9
 test('`.i` comes before `.c`, whatever came first over the link (H4, Rule 4)', async (t) => {
   const secondary = new Secondary();
   const { primary } = await secondary.welcomed();
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
   primary.entries([{ sequence: 1, offset: 0, length: 512, fill: 2 }]);
@@ -196,7 +196,7 @@ test('`.i` comes before `.c`, whatever came first over the link (H4, Rule 4)', a
 test('the commit waits for every entry up to the mark, and for every block', async (t) => {
   const secondary = new Secondary();
   const { primary } = await secondary.welcomed();
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
   primary.say({ kind: 'mark', refreshId, mark: 2, blocks: 1 });
@@ -212,7 +212,7 @@ test('the commit waits for every entry up to the mark, and for every block', asy
 test('a killed refresh leaves the mirror incoherent and the session open (4.3)', async (t) => {
   const secondary = new Secondary();
   const { primary } = await secondary.welcomed();
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
   primary.entries([{ sequence: 1, offset: 0, length: 512 }]);
@@ -221,7 +221,7 @@ test('a killed refresh leaves the mirror incoherent and the session open (4.3)',
   t.is(primary.link.closed, undefined);
   t.is(secondary.record?.state, 'incoherent');
   t.deepEqual([...secondary.node.disks.keys()], ['/m0']);
-  primary.say({ kind: 'refreshBegin', refreshId: 'refresh-2', refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId: 'refresh-2', refresh: 'full', union: false });
   await secondary.world.until(
     () => primary.message('refreshReady')?.refreshId === 'refresh-2',
     10_000,
@@ -233,7 +233,7 @@ test('a journal without space ends the session with its code, and nothing is com
   const secondary = new Secondary();
   const session = await secondary.welcomed();
   const { primary } = session;
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
   await secondary.world.until(() => secondary.node.disks.size === 3, 10_000, 'the files');
@@ -254,7 +254,7 @@ test('a committed journal that cannot be applied is kept, and applied by a later
   const secondary = new Secondary();
   const session = await secondary.welcomed();
   const { primary } = session;
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
   primary.blocks([{ sequence: 1, offset: 0, length: 512, fill: 7 }]);
@@ -281,7 +281,7 @@ test('a damaged committed journal is never cut: the mirror is incoherent, and sa
     const secondary = new Secondary();
     const session = await secondary.welcomed();
     const { primary } = session;
-    primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+    primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
     await secondary.heard(primary, 'refreshReady');
     primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
     primary.blocks([{ sequence: 1, offset: 0, length: 512, fill: 7 }]);
@@ -364,7 +364,7 @@ test('an abort that crosses the commit ends the session, and the handshake shows
   const secondary = new Secondary();
   const session = await secondary.welcomed();
   const { primary } = session;
-  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full' });
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
   await secondary.heard(primary, 'refreshReady');
   primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
   primary.say({ kind: 'mark', refreshId, mark: 0, blocks: 0 });

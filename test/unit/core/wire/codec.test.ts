@@ -52,12 +52,15 @@ test('random bytes never throw', (t) => {
 test('a field of a wrong type, missing or unknown is a problem', (t) => {
   for (const message of Object.values(samples)) {
     for (const name of Object.keys(message)) {
-      const wrong = { ...message, devices: [], [name]: false };
+      const flag = typeof message[name as keyof typeof message] === 'boolean';
+      const wrong = { ...message, devices: [], [name]: flag ? 7 : false };
       if (message.kind !== 'hello') Reflect.deleteProperty(wrong, 'devices');
-      if (name !== 'loopback') t.truthy(decodePlain(wrong).problem, `${message.kind}.${name}`);
+      t.truthy(decodePlain(wrong).problem, `${message.kind}.${name}`);
     }
     t.truthy(decodePlain({ ...message, extra: 1 }).problem, message.kind);
-    t.truthy(decodePlain({ kind: message.kind }).problem, message.kind);
+    if (message.kind !== 'checkpointOff') {
+      t.truthy(decodePlain({ kind: message.kind }).problem, message.kind);
+    }
   }
 });
 
@@ -105,7 +108,18 @@ test(
 test('details of details', refuses, { ...bye, details: { a: { b: 1 } } }, /not as described/);
 test('a code that is none of ours', refuses, { ...bye, code: 'rm -rf' }, /not as described/);
 test('a date', refuses, { ...bye, details: new Date(0) }, /type that the protocol does not use/);
-test('binary data', refuses, { ...bye, details: new Uint8Array(3) }, /does not use/);
+test(
+  'bytes where none belong',
+  refuses,
+  { ...bye, details: new Uint8Array(3) },
+  /not as described/,
+);
+test(
+  'more bytes than a batch has',
+  refuses,
+  { ...samples.hashes, hashes: new Uint8Array(257) },
+  /not as described/,
+);
 
 test('refuses nesting, huge counts, records and cut values before anything is decoded (H55)', (t) => {
   t.regex(hex('91'.repeat(1000)).problem!, /too deep/);

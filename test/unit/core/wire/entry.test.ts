@@ -84,7 +84,9 @@ test(
   { length: zeroStepBytes + 1, flags: 1 },
   /length/,
 );
-test('flags nobody knows', refuses, { flags: 8 }, /flags/);
+test('flags nobody knows', refuses, { flags: 16 }, /flags/);
+test('a checkpoint marker with a range', refuses, { flags: 8 }, /marker with a range/);
+test('a checkpoint marker among blocks', refuses, { flags: 8, dep: 0 }, /flags/, blocks);
 test('unmap without zero', refuses, { flags: 2 }, /flags/);
 test('an entry that waits for itself', refuses, { dep: 7 }, /dependency/);
 test('sequence 0', refuses, { sequence: 0, dep: 0 }, /sequence/);
