@@ -14,6 +14,7 @@ import { isTdmfError, TdmfError, toPlainError } from '../core/errors.js';
 import type { Decision } from '../core/supervision.js';
 import type { SecondaryInfo } from '../info.js';
 import { atomicFiles } from '../io/atomic-files.js';
+import { closeDetached } from '../io/close-detached.js';
 import { type LinkDoor, openLinkDoor } from '../io/link-door.js';
 import { native } from '../io/native.js';
 import type { DeviceOpener } from '../ports/block-device.js';
@@ -167,7 +168,7 @@ export class SecondaryGroups {
       this.#nextHost = (host + hosts - 1) % hosts;
       if (this.#options.system.address(`link${host}`).tell({ type: 'link.serve', fd })) return;
     }
-    await native.closeFd(fd);
+    await closeDetached(fd);
   }
 
   /** Reads s###.cfg files that came, went or changed, and tells the hosts. */

@@ -59,6 +59,8 @@ export class SimDisk {
   inFlight = 0;
   /** Another for every disk: a path may come to name another one. */
   readonly inode: number;
+  /** Writes that landed so far, by whomever: what its times tell of a file. */
+  landings = 0;
   /** Power cuts so far: what was in flight at a cut never lands afterwards. */
   powerCuts = 0;
   /** Grows with every change of `live`, of `durable`: what was read of them before is then stale. */
@@ -109,6 +111,7 @@ export class SimDisk {
   land(offset: number, bytes: Uint8Array | undefined, length: number): void {
     if (bytes === undefined) this.live.fill(0, offset, offset + length);
     else this.live.set(bytes, offset);
+    this.landings++;
     const end = Math.ceil((offset + length) / sectorBytes);
     const first = Math.floor(offset / sectorBytes);
     for (let s = first; s < end; s++) this.unflushed.add(s);

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -353,4 +354,14 @@ test('another user has its own home, and may not talk to this one', async (t) =>
   t.is(denied.code, 3);
   t.regex(denied.stderr, /this user may not talk to tdmfd/);
   t.regex((await nobody('init')).stdout, /nobody\/\.local\/state\/tdmf\n/);
+});
+
+test('Rule 45: the pool of threads has room for the others beside a hung device', async (t) => {
+  const host = await TestHost.create();
+  t.teardown(() => host.remove());
+  await host.start();
+  const names = readdirSync(`/proc/${host.pid}/task`).map((task) =>
+    readFileSync(`/proc/${host.pid}/task/${task}/comm`, 'utf8').trim(),
+  );
+  t.true(names.filter((name) => name.startsWith('libuv-worker') || name === 'node').length > 32);
 });
