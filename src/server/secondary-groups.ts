@@ -13,6 +13,7 @@ import type { Home } from '../config/home.js';
 import { fromPlainError, isTdmfError, TdmfError, toPlainError } from '../core/errors.js';
 import type { Decision } from '../core/supervision.js';
 import type { SecondaryInfo } from '../info.js';
+import { closeDetached } from '../io/close-detached.js';
 import { type LinkDoor, openLinkDoor } from '../io/link-door.js';
 import { native } from '../io/native.js';
 import type { DeviceOpener } from '../ports/block-device.js';
@@ -186,7 +187,7 @@ export class SecondaryGroups {
       this.#nextHost = (host + hosts - 1) % hosts;
       if (this.#options.system.address(`link${host}`).tell({ type: 'link.serve', fd })) return;
     }
-    await native.closeFd(fd);
+    await closeDetached(fd);
   }
 
   /** Reads s###.cfg files that came, went or changed, and tells the hosts. */
