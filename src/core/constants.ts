@@ -85,6 +85,9 @@ export const commitLimitMs = 600_000;
 export const refreshBackoffFirstMs = 1_000;
 export const refreshBackoffMaxMs = 60_000;
 
+/** Groups that refresh by themselves at the same time on one host (Rule 53). */
+export const refreshesAtOnceMax = 4;
+
 /** Sequence numbers are leased from the pstore in steps this large (Rule 8c). */
 export const sequenceLeaseStep = 2 ** 24;
 export const sequenceMax = Number.MAX_SAFE_INTEGER;
