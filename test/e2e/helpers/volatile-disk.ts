@@ -48,7 +48,16 @@ export class VolatileDisk {
   /** Runs a program that takes this disk's machine for its own. */
   get wrap(): readonly string[] {
     const script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"';
-    return ['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', script, this.#at('boot-id')];
+    return [
+      'unshare',
+      '--mount',
+      '--propagation',
+      'slave',
+      'sh',
+      '-c',
+      script,
+      this.#at('boot-id'),
+    ];
   }
 
   /** From this instant on nothing reaches the disk, and what it had not flushed is lost. */
