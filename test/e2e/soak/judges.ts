@@ -73,7 +73,7 @@ export const judges: Soak = async (scope, { rounds, seed, tell }) => {
 };
 
 /** Files come, grow, are made durable, get other names and go. */
-const fileLoad = `
+export const fileLoad = `
 cd "$0" || exit 1
 i=0
 while :; do
