@@ -95,6 +95,8 @@ class Driver implements Actor<DriverMessage> {
   /** Whoever came before it was known what a write has to leave behind. */
   readonly #early: Connection[] = [];
   #dutiesKnown: boolean;
+  /** BACKFRESH: no client comes in. */
+  #shut = false;
   #failed = false;
   #stopping = false;
   #turnAsked = false;
@@ -187,7 +189,7 @@ class Driver implements Actor<DriverMessage> {
         this.#tracker.extendLease(message.lease);
         break;
       case 'driver.markAll':
-        this.#tracker.markAll();
+        this.#tracker.markAll(message.compare);
         this.#facts.fact({ type: 'driver.markedAll', token: message.token });
         break;
       case 'driver.mark':
@@ -205,12 +207,28 @@ class Driver implements Actor<DriverMessage> {
       case 'driver.flush':
         this.#flush(message.token);
         break;
-      case 'driver.marker':
+      case 'driver.marker': {
+        const sequence = this.#tracker.stampMarker(this.#context.clock.wallNow());
+        this.#facts.fact({ type: 'driver.markerStamped', token: message.token, sequence });
+        this.#askTurn();
+        break;
+      }
       case 'driver.clearBab':
+        this.#tracker.clearBab();
+        this.#facts.fact({ type: 'driver.cleared', token: message.token });
+        break;
       case 'driver.door':
+        if (message.open) this.#openDoor();
+        else this.#shutDoor(message.token);
+        break;
+      case 'driver.equal':
+        assert(this.#shut, 'a backfresh ends behind a shut door (Rule 30)');
+        this.#tracker.equal();
+        this.#facts.fact({ type: 'driver.committed', token: message.token, cleared: true });
+        break;
       case 'driver.sync':
       case 'driver.acked':
-        throw new TdmfError('TDMF_INTERNAL', { what: `no group sends ${message.type} yet` });
+        break;
       default:
         unreachable(message);
     }
@@ -301,14 +319,33 @@ class Driver implements Actor<DriverMessage> {
       if (fence.purpose === 'grace') {
         this.#tracker.graced(token);
         this.#facts.fact({ type: 'driver.graced', token, sequence });
-      } else {
+      } else if (fence.purpose === 'mark') {
         this.#facts.fact({ type: 'driver.marked', token, sequence });
+      } else {
+        this.#facts.fact({ type: 'driver.door', token, open: false });
       }
     }
   }
 
+  /** Rule 30: a backfresh has the local devices for itself, from the last client's last write on. */
+  #shutDoor(token: number): void {
+    if (this.#connectionCount > 0) {
+      this.#facts.fact({ type: 'driver.door', token, open: true });
+      return;
+    }
+    this.#shut = true;
+    // They came before the group had spoken, and wrote nothing.
+    for (const connection of this.#early.splice(0)) this.#connect(connection);
+    this.#writes.fences.put('drain', token);
+    this.#passFences();
+  }
+
+  #openDoor(): void {
+    this.#shut = false;
+  }
+
   #connect(message: Connection): void {
-    if (!this.#dutiesKnown && !this.#stopping) {
+    if (!this.#shut && !this.#dutiesKnown && !this.#stopping) {
       // A write now would be in no map and in no BAB, whatever the mode of the group is (T1, I5).
       this.#early.push(message);
       return;
@@ -316,7 +353,7 @@ class Driver implements Actor<DriverMessage> {
     const { ports, clock, log } = this.#context;
     const stream = ports.streams.adoptStream(message.fd);
     const index = this.#names.indexOf(message.device);
-    if (index < 0 || this.#stopping) {
+    if (index < 0 || this.#stopping || this.#shut) {
       stream.close().catch((error: unknown) => this.#fail(error));
       return;
     }

@@ -53,7 +53,7 @@ export function groupMachineOf(hands: GroupHands) {
       },
       beginRefresh: (_, { kind }) => {
         const id = randomId(random);
-        keeper.change((record) => ({ ...record, refresh: { id, kind } }));
+        keeper.change((record) => ({ ...record, refresh: { id, kind, ordered: true } }));
         news.startMeter(id);
       },
       endRefresh: () => keeper.change((record) => ({ ...record, refresh: undefined })),
@@ -72,7 +72,7 @@ export function groupMachineOf(hands: GroupHands) {
         else commands.useEra(durable, attempt);
       },
       setDuties: (_, { append, mark }) => commands.setDuties(append, mark),
-      markAllBlocks: () => commands.markAll(),
+      markAllBlocks: () => commands.markAll(false),
       takeMark: () => commands.takeMark(),
       commitDriver: () => commands.commit(),
 

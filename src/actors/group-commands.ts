@@ -79,8 +79,8 @@ export class GroupCommands {
     this.#driver.tell({ type: 'driver.duties', append, mark, token });
   }
 
-  markAll(): void {
-    this.#driver.tell({ type: 'driver.markAll', token: this.#token('markedAll') });
+  markAll(compare: boolean): void {
+    this.#driver.tell({ type: 'driver.markAll', compare, token: this.#token('markedAll') });
   }
 
   takeMark(): void {
@@ -174,7 +174,10 @@ export class GroupCommands {
       map: durable.map,
       dirty: durable.mapAll || durable.mode === 'tracking',
       appending: this.#appending,
+      past: durable.past,
       refreshId: durable.refresh?.id,
+      refreshKind: durable.refresh?.kind,
+      order: orderOf(durable),
     };
   }
 
@@ -183,4 +186,9 @@ export class GroupCommands {
     this.#expected.set(question, token);
     return token;
   }
+}
+
+function orderOf({ refresh, adopting }: GroupRecord): PrimaryLineage['order'] {
+  if (refresh?.ordered === true) return refresh.kind;
+  return adopting ? 'normal' : undefined;
 }

@@ -3,10 +3,12 @@ import { startDriver } from '../actors/driver.js';
 import { startGroup } from '../actors/group.js';
 import { startLinkHost } from '../actors/link-host.js';
 import { startPmd } from '../actors/pmd.js';
+import { startReco } from '../actors/reco.js';
 
 export const actors = {
   driver: startDriver,
   group: startGroup,
   linkHost: startLinkHost,
   pmd: startPmd,
+  reco: startReco,
 };

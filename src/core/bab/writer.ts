@@ -15,7 +15,7 @@ import { babEntryPayloadMax } from '../constants.js';
 import type { IoVector } from '../io-vector.js';
 import { entryFlags } from '../wire/messages.js';
 import { GroupControlView } from './control.js';
-import { DescriptorRing, newBabEntry } from './descriptors.js';
+import { type BabEntry, DescriptorRing, newBabEntry } from './descriptors.js';
 import { descriptorsMax, descriptorsPerChunk, duty } from './layout.js';
 import { PayloadLog } from './payload-log.js';
 import type { BabPool } from './pool.js';
@@ -160,6 +160,39 @@ export class BabWriter {
   publishFoundZero(device: number, offset: number, length: number, wallMs: number): number {
     this.#writeZero(device, offset, length, false, this.control.stamped, wallMs);
     return this.#commit(1);
+  }
+
+  /**
+   * Publishes a checkpoint marker (Rule 15b): no payload, no range, behind everything stamped so far.
+   * Behind `prepare(1)`. Returns its sequence.
+   */
+  publishMarker(wallMs: number): number {
+    const entry = this.#entry;
+    entry.dep = this.control.stamped;
+    entry.device = 0;
+    entry.arena = 0;
+    entry.memoryOffset = 0;
+    entry.publishedAt = wallMs;
+    entry.offset = 0;
+    entry.length = 0;
+    entry.flags = entryFlags.checkpoint;
+    this.#write(0, 0);
+    return this.#commit(1);
+  }
+
+  /** Calls `visit` with every entry that the secondary does not have durably; rare, for `clear BAB`. */
+  eachPending(visit: (entry: Readonly<BabEntry>) => void): void {
+    const entry = newBabEntry();
+    const published = this.control.cursor('published');
+    // A superset when the PMD moves `durable` meanwhile: memory is given back by this thread only.
+    for (
+      let count = this.control.cursor('durable');
+      count !== published;
+      count = (count + 1) >>> 0
+    ) {
+      this.#descriptors.read(count, entry);
+      visit(entry);
+    }
   }
 
   /**

@@ -99,7 +99,7 @@ function refreshAgain(record: GroupRecord, { newEra, newRefreshId }: StartFacts)
   return {
     ...withNewEra(record, newEra),
     mapAll: true,
-    refresh: { id: newRefreshId, kind: 'full' },
+    refresh: { id: newRefreshId, kind: 'full', ordered: true },
   };
 }
 
