@@ -13,6 +13,7 @@
  */
 import type { GroupControlView } from '../core/bab/control.js';
 import { duty } from '../core/bab/layout.js';
+import type { EntryPins } from '../core/bab/writer.js';
 import type { DeviceMap } from '../core/bitmap/device-map.js';
 import { heatLimitMs, hotRegionsTarget, mapBlockBytes } from '../core/constants.js';
 import { Regions } from '../core/engine/regions.js';
@@ -24,7 +25,7 @@ import type { Clock, TimerHandle } from '../ports/clock.js';
 import type { Address } from './actor.js';
 import type { DriverDevice } from './driver-device.js';
 import type { DriverFacts } from './driver-facts.js';
-import { addChange, type HeatAnswer, type HeatChanges } from './heat-messages.js';
+import { addChange, changesOfKind, type HeatAnswer, type HeatChanges } from './heat-messages.js';
 
 /** Regions named in one question. */
 const batchMax = 256;
@@ -44,7 +45,7 @@ export interface DriverHeatOptions {
   readonly clock: Clock;
   readonly facts: DriverFacts;
   /** H21. */
-  readonly flushFailed: () => void;
+  readonly flushFailed: (device: number) => void;
   /** A throw in a callback is the driver's. */
   readonly run: (run: () => void) => void;
   readonly target?: number | undefined;
@@ -71,6 +72,8 @@ export class DriverHeat {
   #waiting: Waiting[] = [];
   /** Not yet asked; in the order in which it happened. */
   #changes: number[] = [];
+  /** Could not be made durable, and goes with the next question: an empty map is worth it. */
+  #owed: number[] = [];
   #cooling: readonly number[] = [];
   #asking = false;
   #coolsNow = false;
@@ -122,13 +125,9 @@ export class DriverHeat {
   }
 
   /** An entry of the BAB holds its regions until it is released (Rule 18). */
-  readonly pins = {
-    hold: (device: number, offset: number, length: number): void => {
-      this.#regions.pin(device, offset, length);
-    },
-    release: (device: number, offset: number, length: number): void => {
-      this.#regions.unpin(device, offset, length);
-    },
+  readonly pins: EntryPins = {
+    hold: (device, offset, length) => void this.#regions.pin(device, offset, length),
+    release: (device, offset, length) => this.#regions.unpin(device, offset, length),
   };
 
   /** The mirror has committed and the maps are empty: in the pstore too (R8). */
@@ -157,8 +156,9 @@ export class DriverHeat {
       addChange(this.#changes, deviceOf, 'heat', indexOf, 1);
     }
     const cooling = this.#cooling;
-    const changes = this.#changes;
-    if (changes.length === 0) return;
+    if (this.#changes.length === 0) return;
+    const changes = [...this.#owed, ...this.#changes];
+    this.#owed = [];
     this.#cooling = [];
     this.#changes = [];
     this.#asking = true;
@@ -171,7 +171,10 @@ export class DriverHeat {
       released: this.#released(),
     };
     this.#limit = clock.after(heatLimitMs, () => this.#options.run(() => this.#overdue()));
-    const ended = (failure: unknown) => () => this.#answered(heating, cooling, failure);
+    const ended = (failure: unknown) => () => {
+      if (failure !== undefined) this.#owed = changesOfKind(changes, 'clean');
+      this.#answered(heating, cooling, failure);
+    };
     void this.#options.pstore.ask(question).then(
       () => this.#options.run(ended(undefined)),
       (error: unknown) => this.#options.run(ended(error ?? 'unknown')),
@@ -245,8 +248,7 @@ export class DriverHeat {
         if (result < 0) {
           failed = true;
           this.#options.facts.ioFailed(this.#options.names[index]!, 'flush', -result);
-          this.keep(index);
-          this.#options.flushFailed();
+          this.#options.flushFailed(index);
         }
         if (left > 0) return;
         if (failed) this.#coolsNow = false;

@@ -79,6 +79,11 @@ export function addChange(
   changes.push(device, heatChanges[kind], first, count);
 }
 
+/** Those of one kind, still flat. */
+export function changesOfKind(flat: readonly number[], kind: HeatChange['kind']): number[] {
+  return flat.filter((_, at) => flat[at - (at % 4) + 1] === heatChanges[kind]);
+}
+
 /** The changes of each device, devices in the order of their first change. */
 export function changesFrom(
   flat: readonly number[],

@@ -49,8 +49,8 @@ class World {
 
 const range = {
   device: fc.nat({ max: 1 }),
-  offset: fc.nat({ max: 499 }),
-  length: fc.integer({ min: 1, max: 230 }),
+  offset: fc.nat({ max: 1199 }),
+  length: fc.integer({ min: 1, max: 1200 }),
 };
 const command = fc.oneof(
   fc.record({ do: fc.constant('write' as const), ...range }),

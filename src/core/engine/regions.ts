@@ -101,7 +101,9 @@ export class Regions {
     const first = this.#regionOf(device, offset);
     let end = this.#regionOf(device, offset + length - 1);
     const goesOn = first > this.#first[device]! && this.#states[first - 1] === heat.hot;
-    if (goesOn) end = Math.min(this.#first[device + 1]! - 1, first + hotRegionsAhead - 1);
+    if (goesOn) {
+      end = Math.max(end, Math.min(this.#first[device + 1]! - 1, first + hotRegionsAhead - 1));
+    }
     for (let region = first; region <= end; region++) {
       if (this.#states[region] === heat.cooling) {
         this.#wantedAgain[region] = 1;
