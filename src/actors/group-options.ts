@@ -5,6 +5,8 @@ export interface GroupOptions {
   readonly group: number;
   /** The group's control block; only read here. */
   readonly control: SharedArrayBuffer;
+  /** The shared maps of its devices: what differs is put into them before the driver begins. */
+  readonly maps?: readonly SharedArrayBuffer[];
   /** Actors of this start were here before and failed; the shared memory is theirs (H23). */
   readonly restarted?: boolean;
   /** The local devices as they are now, in the order of the configuration (Rule 33). */

@@ -20,6 +20,7 @@ import { connectionOf, type LinkState } from '../machines/refusals.js';
 import type { Actor, ActorContext, Address } from './actor.js';
 import { type GroupHands, groupMachineOf, randomId } from './group-actions.js';
 import { GroupCommands, type Question } from './group-commands.js';
+import { askDirt, restoreDirt } from './group-dirt.js';
 import { GroupNews } from './group-news.js';
 import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 import { type GroupStatus, leafOf, modeWord, shownMode } from './group-status.js';
@@ -42,16 +43,20 @@ export async function startGroup(
   const pstore = context.address<never>(options.pstore ?? 'pstore');
   const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
   const loaded = await pstore.ask<GroupRecord | null | undefined>({ kind: 'pstore.load', group });
+  const found = await askDirt(pstore, group, devices);
   const decision = decideStart(loaded ?? undefined, {
     group,
     devices,
     tunables,
+    heatKnown: found.heatKnown,
+    released: found.released,
     newEra: randomId(context.random),
     newRefreshId: randomId(context.random),
     restarted,
   });
   // Not clean any more, durably, before the driver hears a word of us (H31, Rule 8a).
   await pstore.ask({ kind: 'pstore.save', record: decision.record });
+  restoreDirt(options.maps ?? [], devices, decision.dirt, found);
   const started = new Group(context, options, pstore, nodeId, decision.record);
   started.begin(decision, loaded?.mode ?? 'passthru');
   return started;

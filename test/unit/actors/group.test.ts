@@ -569,7 +569,7 @@ test('a refresh that was stopped cleanly begins anew by itself (R10)', async (t)
   t.like(await again.status(), { mode: 'NORMAL' });
 });
 
-test('a crash in NORMAL is PASSTHRU and asks for a full refresh', async (t) => {
+test('a crash in NORMAL is TRACKING in a new era, and its map is continuous (H18)', async (t) => {
   const group = await GroupWorld.start();
   await group.toNormal();
   const again = await GroupWorld.start({ record: group.record! });
@@ -578,7 +578,8 @@ test('a crash in NORMAL is PASSTHRU and asks for a full refresh', async (t) => {
     { was: 'NORMAL', code: 'TDMF_UNCLEAN_START' },
   );
   const status = await again.status();
-  t.like(status, { mode: 'PASSTHRU', unverified: true, connection: 'CONNECTED', map: 'broken' });
+  t.like(status, { mode: 'TRACKING', unverified: false, connection: 'CONNECTED' });
+  t.is(status.map, 'continuous');
   t.is(status.reasons[0]?.code, 'TDMF_UNCLEAN_START');
   t.not(again.record?.era, group.record?.era);
   await again.toNormal();

@@ -31,6 +31,8 @@ const facts = {
   newEra: era(0xf0),
   newRefreshId: era(0xf1),
   restarted: false,
+  heatKnown: true,
+  released: [],
 };
 
 const normal: GroupRecord = {
@@ -155,15 +157,87 @@ test('a refresh that was stopped begins anew, under another id (R10)', (t) => {
 });
 
 for (const mode of ['normal', 'tracking', 'refresh'] as const) {
-  test(`an unclean start from ${mode} is PASSTHRU in a new era and asks for a refresh (Rule 8a)`, (t) => {
-    const { row, record } = decideStart({ ...normal, mode, clean: false }, facts);
+  const running: GroupRecord = { ...normal, mode, clean: false };
+
+  test(`H18, Rule 8a: an unclean start from ${mode} tracks what is hot or in the map, in a new era`, (t) => {
+    const { row, record, dirt } = decideStart(running, facts);
     t.is(row, 'unclean');
-    t.like(record, { mode: 'passthru', map: 'broken', mapAll: true, unverified: true });
+    t.is(dirt, 'persisted');
+    t.like(record, { mode: 'tracking', map: 'continuous', mapAll: false, unverified: false });
     t.is(record.era, era(0xf0));
     t.is(record.refresh, undefined);
     t.deepEqual(record.base, normal.base, 'what was once equal is still known');
+    t.is(record.past.at(-1)?.stamped, normal.lease, 'nobody knows how far the era came');
+  });
+
+  test(`Rule 28a: an unclean start from ${mode} without a pstore that is believed compares all`, (t) => {
+    const { record, dirt } = decideStart(running, { ...facts, heatKnown: false });
+    t.like(record, { mode: 'tracking', map: 'unproven', mapAll: true });
+    t.is(dirt, 'all');
+    const broken = decideStart({ ...running, map: 'broken' }, { ...facts, heatKnown: false });
+    t.is(broken.record.map, 'broken', 'what was never tracked does not become better');
   });
 }
+
+test('R10: a full refresh that an operator ordered goes on later, under another id, with every block', (t) => {
+  const refresh = { id: era(7), kind: 'full', ordered: true } as const;
+  const crashed: GroupRecord = { ...normal, mode: 'refresh', refresh, mapAll: true, clean: false };
+  const { record, dirt } = decideStart(crashed, facts);
+  t.is(dirt, 'all');
+  t.deepEqual(record.refresh, { ...refresh, id: era(0xf1) });
+  t.like(record, { mode: 'tracking', mapAll: true });
+  const smart = { ...crashed, refresh: { ...refresh, kind: 'smart' as const }, mapAll: false };
+  t.is(decideStart(smart, facts).record.refresh, undefined);
+});
+
+test('Rule 30: BACKFRESH stays, behind its cursor, with the dirt of this side', (t) => {
+  const backfresh = { cursor: { device: 0, offset: 4096 }, compareAll: false };
+  const crashed: GroupRecord = {
+    ...normal,
+    mode: 'backfresh',
+    backfresh,
+    localState: 'incoherent',
+    clean: false,
+  };
+  const { row, record, dirt } = decideStart(crashed, facts);
+  t.is(row, 'backfresh');
+  t.is(dirt, 'persisted');
+  t.like(record, { mode: 'backfresh', localState: 'incoherent', map: 'continuous' });
+  t.deepEqual(record.backfresh, backfresh);
+});
+
+test('Rule 26: what left the BAB is known from the cooling of its regions, if not from the record', (t) => {
+  const past = [{ era: era(2), released: 3, stamped: 12 }];
+  const running: GroupRecord = { ...normal, era: era(3), released: 5, past, clean: false };
+  const released = [
+    { era: era(3), sequence: 9 },
+    { era: era(2), sequence: 11 },
+    { era: era(9), sequence: 99 },
+  ];
+  const { record } = decideStart(running, { ...facts, released });
+  t.deepEqual(
+    record.past.map((one) => [one.era, one.released]),
+    [
+      [era(2), 11],
+      [era(3), 9],
+    ],
+  );
+});
+
+test('without a stop the times of the files say nothing, their sizes do (Rule 33)', (t) => {
+  const running = { ...normal, clean: false };
+  const written = [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 99 }];
+  t.is(decideStart(running, { ...facts, devices: written }).dirt, 'persisted');
+  const grown = [{ name: 'd0', sizeBytes: 1 << 21, mtimeMs: 99 }];
+  const { record, dirt } = decideStart(running, { ...facts, devices: grown });
+  t.is(dirt, 'all');
+  t.like(record, { map: 'unproven', unverified: true });
+});
+
+test('Rule 11: NORMAL by override keeps its map over a clean stop', (t) => {
+  t.is(decideStart(normal, facts).dirt, 'none');
+  t.is(decideStart({ ...normal, unverified: true }, facts).dirt, 'persisted');
+});
 
 test('after a crash of its actors a group is in the mode it was in, in the same era (H23)', (t) => {
   const running = { ...normal, clean: false };
