@@ -1,4 +1,7 @@
 #!/usr/bin/env node
-import { run } from '../dist/src/cli/main.js';
-
-process.exitCode = await run(process.argv);
+'use strict';
+import('../dist/src/cli/main.js')
+  .then(({ run }) => run(process.argv))
+  .then((code) => {
+    process.exitCode = code;
+  });

@@ -90,6 +90,9 @@ export const trackingPauseMaxMs = 300_000;
 /** REFRESHTIMEOUT, seconds (MD 12). */
 export const refreshTimeoutDefault = 1;
 
+/** Groups that refresh by themselves at the same time on one host (Rule 53). */
+export const refreshesAtOnceMax = 4;
+
 /** Sequence numbers are leased from the pstore in steps this large (Rule 8c). */
 export const sequenceLeaseStep = 2 ** 24;
 export const sequenceMax = Number.MAX_SAFE_INTEGER;

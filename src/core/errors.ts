@@ -81,6 +81,9 @@ export const errorTable = {
   TDMF_PMD_RUNNING: row('refusal', false, 'the PMD is already running', 'Nothing to do.'),
   TDMF_PMD_NOT_RUNNING: row('refusal', false, 'the PMD is not running', 'Run tdmfctl launchpmd.'),
   TDMF_UNCLEAN_START: row('operating', false, 'the group was not stopped cleanly, changes may be unknown', 'Run tdmfctl launchrefresh -f.'),
+  // checkpoint
+  TDMF_HOOK_FAILED: row('refusal', true, 'the hook {file} failed: {why}', 'Correct the program in the TDMF home, or remove it, and try again; its output is in the log of tdmfd.'),
+  TDMF_HOOK_DENIED: row('refusal', true, 'the hook {file} is not executable', 'Run chmod +x on it in the TDMF home, or remove it.'),
   // groups and configuration
   TDMF_GROUP_UNKNOWN: row('usage', false, 'no such group', 'Run tdmfctl config show to see the groups.'),
   TDMF_GROUP_STARTED: row('refusal', false, 'the group is already started', 'Nothing to do.'),
@@ -90,6 +93,7 @@ export const errorTable = {
   TDMF_CONFIG_INVALID: row('usage', false, '{file}: {problem}', 'Correct the file and run tdmfctl config check.'),
   TDMF_CONFIG_OPEN: row('operating', false, '{file} holds a secret and others may read it (mode {mode})', 'Run chmod 600 on it; if others could read it, make a new group.'),
   TDMF_CONFIG_MISSING: row('usage', false, '{file} does not exist', 'Run tdmfctl config add-group.'),
+  TDMF_CONFIRM: row('refusal', false, '{loss}', 'Say --yes if that is meant.'),
   TDMF_USAGE: row('usage', false, '{problem}', 'See tdmfctl help.'),
   // pstore
   TDMF_PSTORE_MISSING: row('operating', false, 'the pstore {path} does not exist', 'Correct pstore in tdmf.cfg, or run tdmfctl init to make a new one; then every group needs a full refresh.'),

@@ -10,9 +10,29 @@ import { recoverSlot } from '../core/pstore/recovery.js';
 import { decodeAck, decodeCopy } from '../core/pstore/slot.js';
 import { decodeSuperblock } from '../core/pstore/superblock.js';
 import { pstorePath } from './cluster-options.js';
+import type { SimDisk } from './disk.js';
 import type { SimNode } from './node.js';
 
+interface Known {
+  readonly version: number;
+  readonly records: Map<number, GroupRecord | undefined>;
+}
+
+const known = new WeakMap<SimDisk, Known>();
+
 export function recordInPstore(node: SimNode, group: number): GroupRecord | undefined {
+  const disk = node.disk(pstorePath);
+  let { version, records } = known.get(disk) ?? { version: -1, records: new Map() };
+  if (version !== disk.liveVersion) {
+    version = disk.liveVersion;
+    records = new Map();
+    known.set(disk, { version, records });
+  }
+  if (!records.has(group)) records.set(group, readRecord(node, group));
+  return records.get(group);
+}
+
+function readRecord(node: SimNode, group: number): GroupRecord | undefined {
   const { live } = node.disk(pstorePath);
   const superblock = decodeSuperblock(live.subarray(0, pstorePageBytes), crc32c);
   if (superblock.state !== 'good') return undefined;

@@ -133,6 +133,12 @@ export class SimFiles implements FileStore {
     return { inode: this.#disks.get(path)?.inode ?? 0, bornMs: 0 };
   }
 
+  async writeMark(path: string): Promise<string> {
+    await this.#time('writeMark', path);
+    const disk = this.#disks.get(path);
+    return disk === undefined ? '' : `${disk.inode}.${disk.landings}`;
+  }
+
   bootId(): Promise<string> {
     return Promise.resolve(this.#bootId());
   }

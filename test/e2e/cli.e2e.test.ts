@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -59,9 +60,13 @@ test('exit codes: usage 2, no tdmfd 3, refused 4, some failed 5, failed 1, timed
   for (const verb of ['status', 'start -g 0', 'events', 'wait -g 0 --for normal', 'info --json']) {
     await ends(3, /tdmfd does not answer on .*Start tdmfd/, ...verb.split(' '));
   }
-  for (const verb of ['checkpoint -g 0 -on', 'launchbackfresh -af', 'reco -d -a', 'set -g 0 A=1']) {
+  for (const verb of ['verify -g 0', 'attach -g 0']) {
     await ends(4, /is not built yet/, ...verb.split(' '));
   }
+  await ends(2, /one of -on and -off/, 'checkpoint', '-g', '0');
+  await ends(2, /one of -on and -off/, 'checkpoint', '-g', '0', '-on', '-off');
+  await ends(2, /-p and -s exclude/, 'checkpoint', '-g', '0', '-on', '-ps');
+  await ends(2, /state is one of passthru/, 'override', '-g', '0', 'state', 'rain');
   await ends(2, /was not written: secondary\.port/, ...addWords('b:70000'));
 
   await addGroup(host, 0);
@@ -353,4 +358,14 @@ test('another user has its own home, and may not talk to this one', async (t) =>
   t.is(denied.code, 3);
   t.regex(denied.stderr, /this user may not talk to tdmfd/);
   t.regex((await nobody('init')).stdout, /nobody\/\.local\/state\/tdmf\n/);
+});
+
+test('Rule 45: the pool of threads has room for the others beside a hung device', async (t) => {
+  const host = await TestHost.create();
+  t.teardown(() => host.remove());
+  await host.start();
+  const names = readdirSync(`/proc/${host.pid}/task`).map((task) =>
+    readFileSync(`/proc/${host.pid}/task/${task}/comm`, 'utf8').trim(),
+  );
+  t.true(names.filter((name) => name.startsWith('libuv-worker') || name === 'node').length > 32);
 });

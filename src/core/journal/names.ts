@@ -11,6 +11,11 @@ export function pageName(group: number): string {
   return `j${digits(group, 3)}.page`;
 }
 
+/** Which blocks of the mirrors others have written (core/journal/own-map.ts). */
+export function ownName(group: number): string {
+  return `j${digits(group, 3)}.own`;
+}
+
 export function segmentName(group: number, segment: number, kind: 'i' | 'c'): string {
   const number = segment <= 999 ? digits(segment, 3) : `-${digits(segment, 6)}`;
   return `j${digits(group, 3)}${number}.${kind}`;
