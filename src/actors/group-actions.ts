@@ -6,6 +6,7 @@
 import { assert } from '../core/assert.js';
 import type { GroupControlView } from '../core/bab/control.js';
 import {
+  type GroupMode,
   type GroupRecord,
   type RecordedRefresh,
   withCommit,
@@ -33,8 +34,8 @@ export interface GroupHands {
   readonly watchDrain: () => void;
   /** The rows of a session in which the secondary adds its own dirt (Rule 10b). */
   readonly union: () => boolean;
-  /** Why the mode in the record is what it is; for mode.changed. */
-  cause: GroupCause;
+  /** Why the record came to say this mode; for mode.changed. */
+  readonly causes: Map<GroupMode, GroupCause>;
   /** An era that was begun and that no entry has: it need not end (Rule 8a). */
   unusedEra: string | undefined;
 }
@@ -72,7 +73,7 @@ export function groupMachineOf(hands: GroupHands) {
   return groupModeMachine.provide({
     actions: {
       recordMode: (_, { mode, cause }) => {
-        hands.cause = cause;
+        hands.causes.set(mode, cause);
         keeper.change((record) => ({ ...record, mode }));
       },
       recordPmd: (_, { launched }) =>

@@ -98,6 +98,7 @@ export class GroupNews {
   startMeter({ id, kind }: RecordedRefresh): void {
     const { clock } = this.#context;
     this.refreshProblem = undefined;
+    this.lineage = undefined;
     this.meter = new RefreshMeter(id, kind, clock.now(), clock.wallNow());
   }
 

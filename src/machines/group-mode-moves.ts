@@ -109,6 +109,7 @@ export const resumeRefresh = {
 
 /** What the map has is not all that may differ: the refresh compares everything instead (row 6). */
 export const upgradeRefresh = [
+  { type: 'comeFrom', params: { mode: 'tracking' } },
   { type: 'wantKind', params: { kind: 'checksum' } },
   { type: 'publishUpgraded', params: { why: 'lineage' } },
   { type: 'recordUpgrade' },

@@ -24,6 +24,7 @@ export const preparingRefresh = groupModeSetup.createStateConfig({
   states: {
     saving: {
       description: 'Waits for the durable record; nothing else has changed yet.',
+      tags: 'as-before',
       on: {
         'record.saved': { target: 'gracing', actions: 'wantPmd' },
         'record.failed': [

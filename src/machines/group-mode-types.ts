@@ -40,7 +40,10 @@ export type GroupModeEvent =
   | { type: 'link.refused' }
   | { type: 'link.refusedForGood' }
   /** What the lineage table makes of this session (verdict.ts). */
-  | { type: `lineage.${Exclude<Verdict, 'unknown' | 'waits'>}` }
+  | { type: 'lineage.follows' }
+  | { type: 'lineage.equal' }
+  | { type: 'lineage.smart' }
+  | { type: 'lineage.checksum' }
   | { type: 'lineage.waits'; code: string }
   | { type: 'refresh.converged' }
   | { type: 'refresh.frozenRead' }
@@ -97,7 +100,14 @@ export interface GroupModeContext {
 }
 
 /** What the state means: colour of the chart, and which duties writes have. */
-export type GroupTag = 'append' | 'mark' | 'unprotected' | 'refreshing' | 'coherent-stream';
+export type GroupTag =
+  | 'append'
+  | 'mark'
+  /** The duties are those of the mode before. */
+  | 'as-before'
+  | 'unprotected'
+  | 'refreshing'
+  | 'coherent-stream';
 
 /** Why a mode changed or an attempt was given up; the `cause` of the events. */
 export type GroupCause =

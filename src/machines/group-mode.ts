@@ -20,6 +20,7 @@ import { refreshMode } from './group-mode-refresh.js';
 import { groupModeSetup } from './group-mode-setup.js';
 import { trackingMode } from './group-mode-tracking.js';
 
+export { type ModeLeaf, modeLeaves } from './group-mode-leaves.js';
 export { backoffMs, pauseMs } from './group-mode-setup.js';
 export type {
   GroupCause,
@@ -141,31 +142,3 @@ export const groupModeMachine = groupModeSetup.createMachine({
     link: linkRegion,
   },
 });
-
-/** Every state the mode region can rest in, as the value of the region. */
-export const modeLeaves = [
-  'passthru',
-  'normal',
-  'tracking.waiting',
-  'tracking.draining',
-  'tracking.pausing',
-  'tracking.held',
-  'refresh.preparing.saving',
-  'refresh.preparing.gracing',
-  'refresh.preparing.awaiting',
-  'refresh.preparing.draining',
-  'refresh.preparing.clearing',
-  'refresh.preparing.marking',
-  'refresh.preparing.dropping',
-  'refresh.phaseA',
-  'refresh.freezing.recording',
-  'refresh.freezing.gracing',
-  'refresh.phaseB.sending',
-  'refresh.phaseB.marking',
-  'refresh.committing.awaiting',
-  'refresh.committing.clearing',
-  'refresh.committing.recording',
-  'refresh.backoff',
-  'backfresh',
-] as const;
-export type ModeLeaf = (typeof modeLeaves)[number];

@@ -3,7 +3,8 @@
  * one word. The operator's order widens it: where the table waits for an operator, a refresh that he
  * ordered may go on, but as a checksum refresh, because nobody knows what differs (MD 13, row 1).
  */
-import type { RefreshKind, Verdict } from './group-mode-types.js';
+import type { RecordedKind } from '../core/pstore/record.js';
+import type { Verdict } from './group-mode-types.js';
 
 export interface Decided {
   readonly row: string;
@@ -12,7 +13,7 @@ export interface Decided {
 
 export function verdictOf(
   { action }: Decided,
-  ordered: RefreshKind | undefined,
+  ordered: RecordedKind | undefined,
 ): Exclude<Verdict, 'unknown'> {
   switch (action) {
     case 'resume':
