@@ -216,7 +216,8 @@ export class BabWriter {
       if (this.#descriptors.partOf(released) !== part) this.#giveBackPart(part);
     }
     if (count > 0) {
-      control.releasedSequence = entry.sequence;
+      // Numbers begin anew with every era; of an older one this says nothing (H8).
+      if (entry.generation === control.generation) control.releasedSequence = entry.sequence;
       if (control.held > 0) control.oldestAt = this.#descriptors.publishedAt(released);
     }
     if (idle && control.held === 0 && this.#reserved === 0) {
