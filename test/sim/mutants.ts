@@ -65,7 +65,16 @@ export async function huntAll(
 ): Promise<void> {
   const left = [...mutations];
   const work = async (): Promise<void> => {
-    for (let next = left.shift(); next !== undefined; next = left.shift()) done(await hunt(next));
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const mutation = next;
+      const failed = (error: unknown): Verdict => ({
+        mutation,
+        caught: false,
+        said: error instanceof Error ? error.message : String(error),
+        ms: 0,
+      });
+      done(await hunt(mutation).catch(failed));
+    }
   };
   await Promise.all(Array.from({ length: jobs }, work));
 }

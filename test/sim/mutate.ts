@@ -8,8 +8,8 @@ import { mutations } from './mutations.js';
 const args = process.argv.slice(2);
 const at = args.indexOf('--jobs');
 const jobs = at < 0 ? 2 : Number(args.splice(at, 2)[1]);
-const chosen = mutations.filter(({ name }) =>
-  args.length === 0 ? true : args.some((word) => name.includes(word)),
+const chosen = mutations.filter(({ name, open }) =>
+  args.length === 0 ? open === undefined : args.some((word) => name.includes(word)),
 );
 let missed = 0;
 await huntAll(chosen, jobs, ({ mutation, caught, said, ms }) => {
