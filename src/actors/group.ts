@@ -174,6 +174,11 @@ class Group implements Actor<GroupMessage> {
       case 'driver.leaseLow':
         this.#extendLease(message.sequence);
         break;
+      case 'driver.heatFailed': {
+        const { code, message: what } = message;
+        this.#news.pstoreFailed({ code, message: what });
+        break;
+      }
       case 'driver.ioFailed': {
         const { device, operation, errno } = message;
         this.#news.publish('device.failed', { device, operation, errno });
