@@ -95,6 +95,11 @@ export const commitLimitMs = 600_000;
 /** Pause before phase a goes on after an abandoned phase b; doubles each time (Rule 43b). */
 export const refreshBackoffFirstMs = 1_000;
 export const refreshBackoffMaxMs = 60_000;
+/** Pause in TRACKING before a refresh that ended by itself goes on; doubles each time (MD 12). */
+export const trackingPauseFirstMs = 1_000;
+export const trackingPauseMaxMs = 300_000;
+/** REFRESHTIMEOUT, seconds (MD 12). */
+export const refreshTimeoutDefault = 1;
 
 /** Groups that refresh by themselves at the same time on one host (Rule 53). */
 export const refreshesAtOnceMax = 4;
@@ -115,5 +120,6 @@ assert(linkHighWaterBytes <= linkWindowBytes, 'the link holds no more than the s
 assert(linkLowWaterBytes < linkHighWaterBytes, 'a link that drained is told before it is empty');
 assert(commitLimitMs > switchLimitMs, 'a commit may take longer than a switch of duties');
 assert(switchLimitMs > linkDeadMs, 'a dead link is noticed before a switch is given up');
+assert(trackingPauseFirstMs <= trackingPauseMaxMs, 'the pause grows');
 assert(refreshBackoffFirstMs <= refreshBackoffMaxMs, 'the back-off grows');
 assert(linkDeadMs >= 4 * heartbeatMs, 'a lost heartbeat or two is no lost link');

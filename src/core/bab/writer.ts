@@ -237,7 +237,7 @@ export class BabWriter {
       if (this.#descriptors.partOf(released) !== part) this.#giveBackPart(part);
     }
     if (count > 0) {
-      // Of an era that is over the number would say nothing about the present one.
+      // Numbers begin anew with every era; of an older one this says nothing (H8).
       if (entry.generation === control.generation) control.releasedSequence = entry.sequence;
       if (control.held > 0) control.oldestAt = this.#descriptors.publishedAt(released);
     }

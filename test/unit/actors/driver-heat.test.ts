@@ -125,7 +125,10 @@ test('Rule 18: what is in the BAB stays hot; what is durable over there cools be
   t.true(image().isHot(59));
   t.is(image().dirty.filter((byte) => byte !== 0).length, 0);
   const released = bench.pstore.asked.map((one) => one.released?.sequence ?? 0);
-  t.deepEqual(released, released.toSorted((a, b) => a - b));
+  t.deepEqual(
+    released,
+    released.toSorted((a, b) => a - b),
+  );
   t.is(released.at(-1), 29, 'Rule 26: it goes with every change');
 });
 
