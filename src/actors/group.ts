@@ -21,7 +21,7 @@ import { needsUnion, verdictOf } from '../machines/verdict.js';
 import type { Actor, ActorContext, Address } from './actor.js';
 import { type GroupHands, groupMachineOf, randomId } from './group-actions.js';
 import { GroupCommands, type Question } from './group-commands.js';
-import { askDirt, restoreDirt } from './group-dirt.js';
+import { askDirt, restoreDirt, saveDirt } from './group-dirt.js';
 import { GroupNews } from './group-news.js';
 import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 import { withPositions } from './group-positions.js';
@@ -59,7 +59,7 @@ export async function startGroup(
   });
   // Not clean any more, durably, before the driver hears a word of us (H31, Rule 8a).
   await pstore.ask({ kind: 'pstore.save', record: decision.record });
-  restoreDirt(options.maps ?? [], devices, decision.dirt, found);
+  await restoreDirt(context, options, decision.dirt, found, loaded?.savedMap ?? undefined);
   const started = new Group(context, options, pstore, nodeId, decision.record);
   started.begin(decision, loaded?.mode ?? 'passthru');
   return started;
@@ -67,6 +67,7 @@ export async function startGroup(
 
 class Group implements Actor<GroupMessage> {
   readonly #context: ActorContext;
+  readonly #options: GroupOptions;
   readonly #group: number;
   readonly #driverActor: string;
   readonly #control: GroupControlView;
@@ -92,6 +93,7 @@ class Group implements Actor<GroupMessage> {
     const { group } = options;
     const { driver = `g${group}/driver`, pmd = `g${group}/pmd` } = options;
     this.#context = context;
+    this.#options = options;
     this.#group = group;
     this.#driverActor = driver;
     this.#control = new GroupControlView(options.control);
@@ -327,13 +329,12 @@ class Group implements Actor<GroupMessage> {
     }
     const clean = (await this.#driverEnded()) && this.#nothingInFlight();
     this.#machine.stop();
-    // The maps are memory; the next start compares everything that is not known to be equal.
-    this.#keeper.change((record) => ({
-      ...record,
-      clean,
-      devices: asked.devices,
-      mapAll: record.mapAll || record.mode === 'tracking' || record.mode === 'refresh',
-    }));
+    // Rule 31: what the BAB still holds becomes marks, and the map a file that the next start believes.
+    const { mapAll, mode, unverified } = this.#keeper.record;
+    const empty = mapAll || mode === 'passthru' || (mode === 'normal' && !unverified);
+    const saves = clean && !empty;
+    const savedMap = saves ? await saveDirt(this.#context, this.#options) : undefined;
+    this.#keeper.change((record) => ({ ...record, clean, savedMap, devices: asked.devices }));
     this.#keeper.persist();
     await this.#keeper.settled();
     this.#keeper.close();

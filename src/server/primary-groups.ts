@@ -302,7 +302,8 @@ export class PrimaryGroups {
       options: {
         group,
         control: shared.control,
-        maps: shared.maps,
+        shared,
+        mapFile: this.#options.home.groupFile('p.map', group),
         restarted: recovering,
         tunables: config.tunables,
         devices: await stampsOf(config, started.sizes),

@@ -255,7 +255,8 @@ export class SimPrimary {
     const options: GroupOptions = {
       group,
       control: shared.control,
-      maps: shared.maps,
+      shared,
+      mapFile: `/home/p${group}.map`,
       restarted: recovering,
       devices: this.#stamps(),
       tunables: {},

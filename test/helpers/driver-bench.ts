@@ -5,7 +5,12 @@
  */
 import type { Actor, ActorContext, Address } from '../../src/actors/actor.js';
 import { type DriverOptions, startDriver } from '../../src/actors/driver.js';
-import type { DriverMessage, GroupMessage, PmdMessage } from '../../src/actors/messages.js';
+import type {
+  DriverMessage,
+  GroupMessage,
+  GroupShared,
+  PmdMessage,
+} from '../../src/actors/messages.js';
 import { GroupControlView } from '../../src/core/bab/control.js';
 import { type BabEntry, newBabEntry } from '../../src/core/bab/descriptors.js';
 import { BabPool } from '../../src/core/bab/pool.js';
@@ -138,6 +143,11 @@ export class DriverBench {
     );
     this.#process = this.node.process();
     this.#arenas = new BenchArenas(this.#process);
+  }
+
+  /** As the group and the PMD get it. */
+  get shared(): GroupShared {
+    return this.#options.shared;
   }
 
   tell(message: DriverMessage): void {

@@ -49,8 +49,11 @@ export type StartRow =
   | 'devicesChanged'
   | 'restarted';
 
-/** What the maps begin with: what they hold, nothing, what the pstore says, every block. */
-export type StartDirt = 'kept' | 'none' | 'persisted' | 'all';
+/**
+ * What the maps begin with: what they hold, nothing, what a clean stop saved (or, when that cannot be
+ * read, as `persisted`), what the pstore has hot or dirty, every block.
+ */
+export type StartDirt = 'kept' | 'none' | 'saved' | 'persisted' | 'all';
 
 export interface StartDecision {
   readonly row: StartRow;
@@ -66,7 +69,9 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
     const first = firstRecord(group, newEra, devices, tunables);
     return { row: 'first', record: first, dirt: 'none', changes: [] };
   }
-  const started = withReleased({ ...record, clean: false, devices }, facts.released);
+  const cleared = { ...record, clean: false, savedMap: undefined, devices };
+  const started = withReleased(cleared, facts.released);
+  const saved = record.clean && record.savedMap !== undefined;
   if (facts.restarted) {
     return { row: 'restarted', record: restarted(started, facts), dirt: 'kept', changes: [] };
   }
@@ -81,7 +86,7 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
     const doubtful = changes.length > 0 || !facts.heatKnown;
     const known = doubtful ? withUnprovenMap(started) : started;
     const stays = record.clean ? known : withNewEra(known, newEra);
-    return { row: 'backfresh', record: stays, dirt: dirtOf(stays), changes };
+    return { row: 'backfresh', record: stays, dirt: dirtOf(stays, saved), changes };
   }
   if (!record.clean || changes.length > 0) {
     const doubtful = changes.length > 0 || !facts.heatKnown;
@@ -92,23 +97,24 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
       unverified: started.unverified || changes.length > 0,
     };
     const row = record.clean ? 'devicesChanged' : 'unclean';
-    return { row, record: tracking, dirt: dirtOf(tracking), changes };
+    return { row, record: tracking, dirt: dirtOf(tracking, false), changes };
   }
   if (record.mode === 'refresh') {
     const again = refreshAgain(started, facts);
-    return { row: 'asLeft', record: again, dirt: dirtOf(again), changes };
+    return { row: 'asLeft', record: again, dirt: dirtOf(again, saved), changes };
   }
   if (record.mode === 'normal') {
     // Drained, or it would be TRACKING. By override it may be NORMAL with dirt (Rule 11).
     const same = withLease(started, started.sequence);
-    const dirt = record.unverified ? dirtOf(same) : 'none';
+    const dirt = record.unverified ? dirtOf(same, saved) : 'none';
     return { row: 'asLeft', record: same, dirt, changes };
   }
-  return { row: 'asLeft', record: started, dirt: dirtOf(started), changes };
+  return { row: 'asLeft', record: started, dirt: dirtOf(started, saved), changes };
 }
 
-function dirtOf({ mapAll }: GroupRecord): StartDirt {
-  return mapAll ? 'all' : 'persisted';
+function dirtOf({ mapAll }: GroupRecord, saved: boolean): StartDirt {
+  if (mapAll) return 'all';
+  return saved ? 'saved' : 'persisted';
 }
 
 /** Nobody knows what differs; that something was not tracked at all is worse, and stays so. */

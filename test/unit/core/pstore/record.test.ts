@@ -19,6 +19,7 @@ import {
   withNewEra,
 } from '../../../../src/core/pstore/record.js';
 import { recordPayloadMax } from '../../../../src/core/pstore/slot.js';
+import { decodeSlotPayload, encodeSlotPayload } from '../../../../src/core/pstore/slot-payload.js';
 import { decideStart } from '../../../../src/core/pstore/start.js';
 
 const era = (n: number) => n.toString(16).padStart(32, '0');
@@ -85,11 +86,21 @@ test('the largest record fits its copy (I12)', (t) => {
     ...normal,
     chain: eras,
     history: eras,
+    savedMap: era(8),
+    past: [era(77), ...eras].map((one) => ({
+      era: one,
+      released: Number.MAX_SAFE_INTEGER,
+      stamped: Number.MAX_SAFE_INTEGER,
+    })),
     refresh: { id: era(3), kind: 'full', ordered: true },
     tunables,
     devices: many,
   };
-  t.true(encodeGroupRecord(largest).length <= recordPayloadMax);
+  const extents = many.map(() => ({ page: 0xffff_ffff, pages: 17, allocation: 2 ** 50 }));
+  const payload = encodeSlotPayload({ record: encodeGroupRecord(largest), extents });
+  t.true(payload.length <= recordPayloadMax);
+  t.deepEqual(decodeGroupRecord(decodeSlotPayload(payload)!.record), largest);
+  t.deepEqual(decodeSlotPayload(payload)!.extents, extents);
 });
 
 test('eras since the base are the chain, older ones the history, both bounded (H8, I12)', (t) => {
@@ -237,6 +248,18 @@ test('without a stop the times of the files say nothing, their sizes do (Rule 33
 test('Rule 11: NORMAL by override keeps its map over a clean stop', (t) => {
   t.is(decideStart(normal, facts).dirt, 'none');
   t.is(decideStart({ ...normal, unverified: true }, facts).dirt, 'persisted');
+});
+
+test('Rule 31: the map that a clean stop saved is believed once, and only after a clean stop', (t) => {
+  const stopped: GroupRecord = { ...normal, mode: 'tracking', savedMap: era(0xaa) };
+  const { record, dirt } = decideStart(stopped, facts);
+  t.is(dirt, 'saved');
+  t.is(record.savedMap, undefined);
+  t.is(decideStart({ ...stopped, clean: false }, facts).dirt, 'persisted');
+  t.is(decideStart(record, facts).dirt, 'persisted');
+  t.is(decideStart({ ...stopped, mapAll: true }, facts).dirt, 'all');
+  const written = [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 18 }];
+  t.is(decideStart(stopped, { ...facts, devices: written }).dirt, 'all');
 });
 
 test('after a crash of its actors a group is in the mode it was in, in the same era (H23)', (t) => {
