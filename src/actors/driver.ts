@@ -29,6 +29,7 @@ import { DriverDevice } from './driver-device.js';
 import { DriverFacts } from './driver-facts.js';
 import { DriverReads } from './driver-reads.js';
 import { recoverWritesInFlight } from './driver-recovery.js';
+import { DriverSync } from './driver-sync.js';
 import { DriverWrites } from './driver-writes.js';
 import type {
   DriverMessage,
@@ -89,6 +90,7 @@ class Driver implements Actor<DriverMessage> {
   readonly #tracker: WriteTracker;
   readonly #facts: DriverFacts;
   readonly #reads: DriverReads;
+  readonly #sync: DriverSync;
   readonly #writes: DriverWrites;
   readonly #sessions = new Map<NbdSession, DriverConnection>();
   #connectionCount = 0;
@@ -138,16 +140,21 @@ class Driver implements Actor<DriverMessage> {
       flushFailed: () => this.#flushFailed(),
       fail: (error: unknown) => this.#fail(error),
     };
-    this.#reads = new DriverReads({ ...shortcuts, control: this.#writer.control });
+    const { control } = this.#writer;
+    const { clock } = context;
+    const changed = () => this.#askTurn();
+    this.#reads = new DriverReads({ ...shortcuts, control });
+    this.#sync = new DriverSync({ ...shortcuts, control, clock, changed });
     this.#writes = new DriverWrites({
       ...shortcuts,
       tracker: this.#tracker,
-      clock: context.clock,
-      changed: () => this.#askTurn(),
+      clock,
+      sync: this.#sync,
+      changed,
     });
-    this.#leaseFrom = this.#writer.control.stamped;
+    this.#leaseFrom = control.stamped;
     // Without duties the group is in PASSTHRU, or has not spoken yet: nobody can tell them apart.
-    this.#dutiesKnown = this.#writer.control.duties !== duty.none;
+    this.#dutiesKnown = control.duties !== duty.none;
   }
 
   /** H22, H23: before the first connection is accepted. */
@@ -168,7 +175,11 @@ class Driver implements Actor<DriverMessage> {
   }
 
   receive(message: DriverMessage): void {
-    this.#run(() => this.#receive(message));
+    this.#run(() => {
+      this.#receive(message);
+      // Whatever it was: writers do not wait outside NORMAL.
+      this.#sync.review();
+    });
   }
 
   #receive(message: DriverMessage): void {
@@ -205,11 +216,15 @@ class Driver implements Actor<DriverMessage> {
       case 'driver.flush':
         this.#flush(message.token);
         break;
+      case 'driver.sync':
+        this.#sync.configure(message.depth, message.timeoutMs);
+        break;
+      case 'driver.acked':
+        // The review behind every message sees it.
+        break;
       case 'driver.marker':
       case 'driver.clearBab':
       case 'driver.door':
-      case 'driver.sync':
-      case 'driver.acked':
         throw new TdmfError('TDMF_INTERNAL', { what: `no group sends ${message.type} yet` });
       default:
         unreachable(message);
@@ -244,12 +259,16 @@ class Driver implements Actor<DriverMessage> {
     if (this.#failed) {
       // Completions change nothing any more; what is in flight ends with the devices (H22).
       const sessions = this.#closeSessions();
+      this.#sync.stop();
       await this.#closeDevices();
       this.#writes.giveBackAll();
       this.#reads.giveBackAll();
       await sessions;
     } else {
-      await this.#closeSessions();
+      const sessions = this.#closeSessions();
+      // Behind it: who hung up hears nothing any more, least of all that a write is safe.
+      this.#sync.stop();
+      await sessions;
       // A failed flush has ended the era in the control block, which the group looks at (H21).
       await this.#flushDevices().catch(() => undefined);
       await this.#closeDevices();
@@ -271,6 +290,7 @@ class Driver implements Actor<DriverMessage> {
 
   #fail(error: unknown): void {
     this.#failed = true;
+    this.#sync.break();
     this.#writes.break();
     this.#reads.break();
     for (const device of this.#devices) device.break();
@@ -370,11 +390,13 @@ class Driver implements Actor<DriverMessage> {
   }
 
   #flushFailed(): void {
+    this.#sync.flushFailed();
     const before = this.#tracker.overflows;
     this.#tracker.flushFailed();
     if (this.#tracker.overflows === before) return;
     const sequence = this.#writer.control.stamped;
     this.#facts.factOnce({ type: 'driver.overflowed', sequence });
+    this.#askTurn();
   }
 
   /** Once per turn of the loop: what many completions have in common. */
@@ -390,6 +412,8 @@ class Driver implements Actor<DriverMessage> {
     this.#turnAsked = false;
     const { control } = this.#writer;
     this.#passFences();
+    // Before the PMD is woken: it sends at once when somebody waits.
+    this.#sync.review();
     if (this.#writer.publishedAny && control.takeSleeper()) this.#facts.wakePmd();
     this.#writer.publishedAny = false;
     if (control.held - control.pending >= collectEntries) this.#writer.reclaim();

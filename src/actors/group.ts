@@ -23,6 +23,7 @@ import { GroupCommands, type Question } from './group-commands.js';
 import { GroupNews } from './group-news.js';
 import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 import { type GroupStatus, leafOf, modeWord, shownMode } from './group-status.js';
+import { checkedTunables, GroupTunables, syncStatus } from './group-tunables.js';
 import { mustBeAccepted, requestOf } from './group-verbs.js';
 import { waitFor } from './group-waits.js';
 import { machineClock } from './machine-clock.js';
@@ -66,6 +67,7 @@ class Group implements Actor<GroupMessage> {
   readonly #keeper: RecordKeeper;
   readonly #news: GroupNews;
   readonly #hands: GroupHands;
+  readonly #tunables: GroupTunables;
   readonly #machine: ReturnType<typeof runMachine>;
   #publishedMode: GroupMode;
   #link: LinkState = 'stopped';
@@ -86,6 +88,12 @@ class Group implements Actor<GroupMessage> {
     this.#control = new GroupControlView(options.control);
     this.#commands = new GroupCommands(context, { driver, pmd }, nodeId);
     this.#news = new GroupNews(context, group);
+    this.#tunables = new GroupTunables(
+      this.#commands,
+      this.#news,
+      context.clock,
+      this.#control.syncDegraded,
+    );
     const guarded = (run: () => void) => context.guard(run);
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
       current: (current) => this.#withPositions(current),
@@ -127,6 +135,7 @@ class Group implements Actor<GroupMessage> {
       // Without this observer XState throws on a timer of its own, past the wall of this actor (H46).
       error: (error) => this.#context.fail(error),
     });
+    this.#tunables.apply(record.tunables);
     this.#machine.start();
     this.#commands.tellLineage(this.#keeper.durable);
   }
@@ -164,6 +173,9 @@ class Group implements Actor<GroupMessage> {
         this.#news.publish('device.failed', { device, operation, errno });
         break;
       }
+      case 'driver.syncDegraded':
+        this.#tunables.syncDegraded(message.degraded, message.waited);
+        break;
       case 'link.connecting':
       case 'pmd.stopped':
         this.#send({ type: message.type });
@@ -250,7 +262,9 @@ class Group implements Actor<GroupMessage> {
     return { mode: modeWord(this.#publishedMode), connection: connectionOf(this.#link) };
   }
 
-  async #set(tunables: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+  async #set(given: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+    const tunables = checkedTunables(given);
+    if (Object.keys(tunables).length === 0) return this.#keeper.durable.tunables;
     this.#keeper.change((record) => ({ ...record, tunables: { ...record.tunables, ...tunables } }));
     this.#keeper.persist();
     await this.#keeper.settled();
@@ -374,6 +388,7 @@ class Group implements Actor<GroupMessage> {
   #recordSaved(durable: GroupRecord, latest: boolean): void {
     this.#news.pstoreProblem = undefined;
     if (!this.#stopping) {
+      this.#tunables.apply(durable.tunables);
       this.#commands.leaseSaved(durable);
       this.#commands.tellLineage(durable);
     }
@@ -440,6 +455,7 @@ class Group implements Actor<GroupMessage> {
       mapAll: record.mapAll,
       unverified: record.unverified,
       tunables: record.tunables,
+      sync: syncStatus(durable.tunables, this.#control.syncDegraded),
       reasons: this.#news.reasons(),
     };
   }

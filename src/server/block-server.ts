@@ -7,12 +7,14 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
+import { z } from 'zod';
 import { startPstore } from '../actors/pstore.js';
 import { listGroups } from '../config/files.js';
 import type { Home } from '../config/home.js';
 import { babMbMax, type HostConfig } from '../config/host-config.js';
 import { packageVersion } from '../config/package-version.js';
 import { TdmfError, toPlainError } from '../core/errors.js';
+import type { TunableValues } from '../core/tunables.js';
 import type { GroupInfo, TdmfInfo } from '../info.js';
 import { atomicFiles } from '../io/atomic-files.js';
 import { jsonLog } from '../io/json-log.js';
@@ -147,6 +149,7 @@ async function openBlockServer(
     launchrefresh: (group, args) => primary.operator(group, 'launchrefresh', args),
     killrefresh: (group) => primary.operator(group, 'killrefresh', {}),
     sync: (group) => primary.sync(group),
+    set: (group, { values = {} }) => primary.tunables(group, checked(values)),
     adopt: (group) => secondary.adopt(group),
   };
 
@@ -190,6 +193,14 @@ async function openBlockServer(
     crashHost: (host) => system.crashHost(host),
     close: () => closers.closeAll(),
   };
+}
+
+function checked(values: unknown): TunableValues {
+  const result = z
+    .record(z.string(), z.union([z.string().max(200), z.number(), z.boolean()]))
+    .safeParse(values);
+  if (result.success) return result.data;
+  throw new TdmfError('TDMF_USAGE', { problem: 'values are names with a text or number each' });
 }
 
 /** Progress is for those who follow the events; the log has what an operator reads afterwards. */

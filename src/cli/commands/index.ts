@@ -117,6 +117,12 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
       },
     );
 
+  groupVerb('set', 'show tunables, or set them: set -g 1 SYNCMODE=Y (manual: tdmfset)')
+    .option('--json', 'print JSON (schema tdmf.tunables/1)')
+    .action(async (words: string[], options: GroupOptions & { json?: true }) => {
+      const { set } = await import('./set.js');
+      setExitCode(await set(home(), words, options));
+    });
   groupVerb('info', 'print state and counters of groups (manual: tdmfinfo)')
     .option('--json', 'print JSON (schema tdmf.info/1)')
     .option('-v', 'print the version (manual: tdmfinfo -v)')
@@ -184,7 +190,6 @@ const notBuilt: readonly (readonly [string, string])[] = [
   ['checkpoint', 'turn a snapshot on the secondary on or off'],
   ['reco', 'hand the mirror to applications'],
   ['override', 'force a mode, or clear the BAB'],
-  ['set', 'show or set tunables'],
   ['verify', 'compare primary and mirror'],
   ['attach', 'a kernel block device for a TDMF device'],
   ['detach', 'the end of it'],
