@@ -23,9 +23,10 @@ export interface BlockPiece {
   count: number;
 }
 
-/** Blocks of one read, and which of them are all zeroes (bit 0 is the first). */
+/** Blocks of one read; which of them are all zeroes, and which do not travel (bit 0 is the first). */
 export interface ReadPiece extends BlockPiece {
   zeroMask: number;
+  skipMask: number;
 }
 
 export const readBlocksMax = babEntryPayloadMax / mapBlockBytes;
@@ -80,14 +81,9 @@ export class BlocksFrame {
     this.#zeroes = [];
   }
 
-  /** Which blocks of a piece that was read to `bytes[data…]` are all zeroes. */
-  zeroMask(piece: BlockPiece, bytes: Uint8Array, data: number): number {
-    let mask = 0;
-    for (let block = 0; block < piece.count; block += 1) {
-      const length = this.#refresh.lengthOf(piece.device, piece.first + block, 1);
-      if (this.#digest.isZero(bytes, data + block * mapBlockBytes, length)) mask |= 1 << block;
-    }
-    return mask;
+  /** Whether one block that was read to `bytes[data…]` is all zeroes. */
+  isZero(device: number, block: number, bytes: Uint8Array, data: number): boolean {
+    return this.#digest.isZero(bytes, data, this.#refresh.lengthOf(device, block, 1));
   }
 
   /** Payload of the frame that `layOut` would make. */
@@ -97,8 +93,9 @@ export class BlocksFrame {
     if (piece !== undefined) {
       for (let block = 0; block < piece.count; ) {
         const run = runOf(piece, block);
-        records += 1;
-        if (!isZeroAt(piece, block)) {
+        const kind = kindAt(piece, block);
+        if (kind !== 'skip') records += 1;
+        if (kind === 'data') {
           data += this.#refresh.lengthOf(piece.device, piece.first + block, run);
         }
         block += run;
@@ -112,7 +109,7 @@ export class BlocksFrame {
 
   /**
    * Lays the frame out around `bytes[data…]` and numbers its records; call `payloadOf` first. Blocks
-   * of zeroes inside the piece are closed up, so that the data is in one piece.
+   * inside the piece that have no data to send are closed up, so that the data is in one piece.
    */
   layOut(piece: ReadPiece | undefined, bytes: Uint8Array, data: number): void {
     let table = data - this.count * wireEntryBytes;
@@ -127,13 +124,16 @@ export class BlocksFrame {
     let end = data;
     for (let block = 0; block < piece.count; ) {
       const run = runOf(piece, block);
-      const zero = isZeroAt(piece, block);
-      const length = this.#record(bytes, table, piece.device, piece.first + block, run, zero);
-      table += wireEntryBytes;
-      if (!zero) {
-        const from = data + block * mapBlockBytes;
-        if (from !== end) bytes.copyWithin(end, from, from + length);
-        end += length;
+      const kind = kindAt(piece, block);
+      if (kind !== 'skip') {
+        const zero = kind === 'zero';
+        const length = this.#record(bytes, table, piece.device, piece.first + block, run, zero);
+        table += wireEntryBytes;
+        if (!zero) {
+          const from = data + block * mapBlockBytes;
+          if (from !== end) bytes.copyWithin(end, from, from + length);
+          end += length;
+        }
       }
       block += run;
     }
@@ -158,14 +158,15 @@ export class BlocksFrame {
   }
 }
 
-function isZeroAt(piece: ReadPiece, block: number): boolean {
-  return (piece.zeroMask & (1 << block)) !== 0;
+function kindAt(piece: ReadPiece, block: number): 'data' | 'zero' | 'skip' {
+  if ((piece.skipMask & (1 << block)) !== 0) return 'skip';
+  return (piece.zeroMask & (1 << block)) === 0 ? 'data' : 'zero';
 }
 
-/** Blocks from `block` on that are alike: all zeroes, or none. */
+/** Blocks from `block` on that are alike. */
 function runOf(piece: ReadPiece, block: number): number {
-  const zero = isZeroAt(piece, block);
+  const kind = kindAt(piece, block);
   let end = block + 1;
-  while (end < piece.count && isZeroAt(piece, end) === zero) end += 1;
+  while (end < piece.count && kindAt(piece, end) === kind) end += 1;
   return end - block;
 }

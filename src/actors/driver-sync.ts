@@ -31,7 +31,7 @@ export interface DriverSyncOptions {
   readonly clock: Clock;
   readonly facts: DriverFacts;
   /** H21. */
-  readonly flushFailed: () => void;
+  readonly flushFailed: (device: number) => void;
   /** Something is to be looked at when the turn ends: `review`. */
   changed(): void;
   readonly fail: (error: unknown) => void;
@@ -256,7 +256,7 @@ export class DriverSync implements CompletionSink {
     flush.running = false;
     if (result < 0) {
       facts.ioFailed(names[device]!, 'flush', -result);
-      flushFailed();
+      flushFailed(device);
       this.review();
       return;
     }

@@ -9,6 +9,7 @@
 import { assert } from '../core/assert.js';
 import { type BabEntry, newBabEntry } from '../core/bab/descriptors.js';
 import type { BabReader } from '../core/bab/reader.js';
+import type { DeviceMap } from '../core/bitmap/device-map.js';
 import { frameHeaderBytes, wireEntryBytes } from '../core/constants.js';
 import { Drain, type PublishedEntries } from '../core/engine/drain.js';
 import type { FrameBuffers } from '../core/engine/frame-buffers.js';
@@ -87,6 +88,15 @@ export class EntrySender implements PublishedEntries {
     const { drain } = this;
     drain.durable = Math.max(drain.durable, s0 - 1);
     this.publishPositions();
+  }
+
+  /** The blocks of every entry that is about to be dropped: nothing of it is ever lost (H11). */
+  markPending(maps: readonly DeviceMap[]): void {
+    const reader = this.#reader;
+    for (let index = 0; index < reader.pending; index += 1) {
+      const { device, offset, length } = this.at((reader.durable + index) >>> 0);
+      maps[device]!.mark(offset, length);
+    }
   }
 
   /** Forgets entries of an attempt that is over, up to this generation (R9). */

@@ -69,6 +69,12 @@ export function checkedTunables(given: TunableValues): TunableValues {
   return parsed.value;
 }
 
+/** REFRESHTIMEOUT in ms; negative: for ever (MD 12). */
+export function refreshTimeoutMsOf(told: TunableValues): number {
+  const seconds = tunablesOf(told).REFRESHTIMEOUT;
+  return seconds < 0 ? -1 : seconds * 1000;
+}
+
 export function linkTunables(all: Tunables): ChunkTunables {
   return {
     chunkSizeKb: all.CHUNKSIZE,

@@ -13,21 +13,25 @@
  */
 import type { BabReader } from '../core/bab/reader.js';
 import type { DeviceMap } from '../core/bitmap/device-map.js';
+import { markBits } from '../core/bitmap/mark-bits.js';
 import { sectorBytes } from '../core/constants.js';
 import { Rate } from '../core/engine/rate.js';
 import { Refresh } from '../core/engine/refresh.js';
 import type { Window } from '../core/engine/window.js';
 import { TdmfError } from '../core/errors.js';
-import type { Welcome } from '../core/wire/messages.js';
+import type { Differs, Dirt, Welcome } from '../core/wire/messages.js';
 import type { BlockDevice } from '../ports/block-device.js';
 import type { TimerHandle } from '../ports/clock.js';
 import type { ActorContext } from './actor.js';
-import type { GroupMessage } from './messages.js';
+import type { GroupMessage, RefreshKind } from './messages.js';
 import type { PmdSession } from './pmd-session.js';
 import { RefreshSender } from './refresh-sender.js';
 
 export interface PmdRefreshOptions {
   readonly refreshId: string;
+  readonly kind: RefreshKind;
+  /** Both sides wrote since they were equal: the blocks of both are to be done (Rule 10b). */
+  readonly union: boolean;
   readonly maps: readonly DeviceMap[];
   readonly reader: BabReader;
   readonly poolSlot: number;
@@ -37,10 +41,12 @@ export interface PmdRefreshOptions {
   readonly changed: () => void;
 }
 
-type State = 'waiting' | 'beginning' | 'a' | 'b' | 'marked' | 'verdict';
+/** `again`: phase b was given up, and the secondary has not said yet that it knows. */
+type State = 'waiting' | 'beginning' | 'again' | 'a' | 'b' | 'marked' | 'verdict';
 
 export class PmdRefresh {
   readonly refreshId: string;
+  readonly kind: RefreshKind;
   readonly engine: Refresh;
   /** Era of phase b, and its mark once known. */
   era: string | undefined;
@@ -56,13 +62,20 @@ export class PmdRefresh {
   #passRested = false;
   #passTimer: TimerHandle | undefined;
   readonly #writeRate = new Rate();
+  #bootId: string | undefined;
+  #sameMirror = false;
 
   constructor(context: ActorContext, options: PmdRefreshOptions) {
     this.#context = context;
     this.#options = options;
     this.refreshId = options.refreshId;
-    const devices = options.maps.map(({ todo, sizeBytes }) => ({ todo, sizeBytes }));
-    this.engine = new Refresh(options.refreshId, devices, recordsMax);
+    this.kind = options.kind;
+    const full = options.kind === 'full';
+    this.engine = new Refresh({ full, devices: options.maps, recordsMax });
+  }
+
+  get maps(): readonly DeviceMap[] {
+    return this.#options.maps;
   }
 
   get inPhaseB(): boolean {
@@ -82,6 +95,7 @@ export class PmdRefresh {
       this.#sender = new RefreshSender(this.#context, {
         devices,
         refresh: this.engine,
+        compares: this.kind !== 'full' && this.#options.maps.some((map) => map.compare.count > 0),
         changed: this.#options.changed,
         failed: (path, errno) => this.#readFailed(path, errno),
       });
@@ -93,13 +107,24 @@ export class PmdRefresh {
   attach(session: PmdSession, welcome: Welcome): void {
     this.#session = session;
     this.#state = 'beginning';
-    this.engine.begin(welcome.bootId, welcome.refreshId);
-    session.control({
-      kind: 'refreshBegin',
-      refreshId: this.refreshId,
-      refresh: 'full',
-      union: false,
-    });
+    // A full refresh is on the mirror, which is only trusted when it has been up since, and says that
+    // this refresh is what it is in the middle of.
+    this.#sameMirror =
+      this.kind !== 'full' ||
+      (this.#bootId === welcome.bootId && welcome.refreshId === this.refreshId);
+    this.#bootId = welcome.bootId;
+    this.#sender?.beginSession();
+    const { refreshId, kind } = this;
+    session.control({ kind: 'refreshBegin', refreshId, refresh: kind, union: this.#options.union });
+  }
+
+  /** Blocks that changed on the other side (Rule 10b). Returns what is wrong with them, if anything. */
+  dirt({ device, firstBlock, bits }: Dirt): string | undefined {
+    // Said to a refresh that was ended meanwhile.
+    if (this.#state !== 'beginning' || !this.#options.union) return undefined;
+    const map = this.#options.maps[device];
+    if (map === undefined) return 'dirt of a device that is not there';
+    return markBits(map, firstBlock, bits);
   }
 
   /** R10: whether the secondary committed before the link broke. Otherwise the attempt is over. */
@@ -115,8 +140,10 @@ export class PmdRefresh {
   }
 
   /** False: not what this session asked for. */
-  ready(refreshId: string): boolean {
-    if (this.#state !== 'beginning' || refreshId !== this.refreshId) return false;
+  ready(refreshId: string, kept: boolean): boolean {
+    if (refreshId !== this.refreshId) return false;
+    if (this.#state === 'beginning') this.engine.begin(kept && this.#sameMirror);
+    else if (this.#state !== 'again') return false;
     this.#state = 'a';
     this.#passStartedAt = this.#context.clock.now();
     this.#options.changed();
@@ -166,7 +193,7 @@ export class PmdRefresh {
     if (session !== undefined) {
       // Eras count from the same number: an acknowledgement of this attempt that is still on its way
       // must not meet entries of the next one. It has come when the secondary is ready again (H26).
-      this.#state = 'beginning';
+      this.#state = 'again';
       session.control({ kind: 'abortB', refreshId: this.refreshId });
     }
     return true;
@@ -202,9 +229,15 @@ export class PmdRefresh {
 
   /** False: an acknowledgement that cannot be true. */
   acknowledged(blocks: number): boolean {
-    if (this.#state === 'waiting' || this.#state === 'beginning') return true;
+    if (!this.#walking && this.#state !== 'marked') return true;
     const unsent = this.#sender?.allSent === false;
     return this.engine.acknowledged(blocks, unsent, this.#context.clock.now());
+  }
+
+  /** Which blocks of a batch of hashes differ (Rule 17). Returns what is wrong, if anything. */
+  compared(answer: Differs): string | undefined {
+    // Without the devices the blocks were given back already.
+    return this.#sender?.compared(answer);
   }
 
   /** Sends one frame of blocks. False: nothing ready, or no credit. */
@@ -220,8 +253,10 @@ export class PmdRefresh {
 
   /** Reads ahead, ends passes, reports the last read and sends the mark when its time has come. */
   advance(window: Window): void {
-    if (!this.#walking || this.#failed) return;
+    const session = this.#session;
+    if (session === undefined || !this.#walking || this.#failed) return;
     this.#sender?.readAhead(this.#creditBytes(window));
+    this.#sender?.askAhead(session);
     if (this.#state === 'a') this.#endPass();
     else this.#finishB();
   }
@@ -249,6 +284,8 @@ export class PmdRefresh {
 
   #endPass(): void {
     if (!this.engine.passOver || this.#sender === undefined) return;
+    // What is being compared is neither done nor left over: the pass cannot be judged yet.
+    if (this.#sender.comparing) return;
     if (!this.#passRested) {
       this.#restPass();
       return;

@@ -9,7 +9,7 @@ import { TdmfError } from '../core/errors.js';
 import { decodeAck, emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
 import { type Ack, type ControlMessage, frameKinds } from '../core/wire/messages.js';
-import { sessionNonce } from '../core/wire/session.js';
+import { hashSeed, type SessionNonce, sessionNonce } from '../core/wire/session.js';
 import { FrameSplitter } from '../core/wire/splitter.js';
 import { FrameWriter } from '../core/wire/writer.js';
 import type { TimerHandle } from '../ports/clock.js';
@@ -32,6 +32,10 @@ export class PmdSession {
   /** False between a `send` that filled the link and its `drained`. */
   writable = true;
   linkBytes = 0;
+  /** Batches of hashes sent so far. */
+  hashBatches = 0;
+  /** Of the hashes of a comparison (Rule 17). */
+  readonly hashSeed: SessionNonce;
   readonly #context: ActorContext;
   readonly #connection: LinkConnection;
   readonly #handlers: SessionHandlers;
@@ -50,6 +54,7 @@ export class PmdSession {
     this.peer = connection.peerAddress;
     const { crc32c } = context.ports.devices.digest;
     const secret = connection.sessionSecret;
+    this.hashSeed = hashSeed(secret);
     this.#writer = new FrameWriter(sessionNonce(secret, 'primary'), crc32c);
     this.#splitter = new FrameSplitter(
       {

@@ -80,7 +80,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.run = run;
     const { entries } = this;
     entries.drain.end();
-    // Append is off and the map has everything: nothing of before is ever drained (Rule 12.3).
+    // Append is off: nothing of before is ever drained (Rule 12.3). The map should have all of it.
+    entries.markPending(run.maps);
     entries.dropThrough(entries.generation);
     const { session } = this.link;
     if (session !== undefined && this.#welcome !== undefined) run.attach(session, this.#welcome);
@@ -113,7 +114,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
       sentMax,
       lease,
       refreshId,
-      refreshKind: refreshId === undefined ? undefined : 'full',
+      refreshKind: refreshId === undefined ? undefined : (this.run?.kind ?? 'full'),
       purpose: 'mirror',
     });
   }
@@ -149,7 +150,14 @@ export class PmdTalk implements LinkOwner, PumpSources {
         break;
       case 'refreshReady':
         // An answer to a refresh that was killed meanwhile says nothing.
-        if (this.run?.ready(message.refreshId)) this.#settle();
+        if (this.run?.ready(message.refreshId, message.kept)) this.#settle();
+        break;
+      case 'dirt':
+        this.#breachIf(session, this.run?.dirt(message));
+        break;
+      case 'differs':
+        if (message.batch > session.hashBatches) session.breach('an answer without a question');
+        else this.#breachIf(session, this.run?.compared(message));
         break;
       case 'committed':
         if (this.run?.committed(message.refreshId, message.era, message.mark)) {
@@ -252,6 +260,10 @@ export class PmdTalk implements LinkOwner, PumpSources {
         this.link.refuse(code ?? 'TDMF_MODE_NOT_YET', { what: `a refresh of kind ${action}` });
         break;
     }
+  }
+
+  #breachIf(session: PmdSession, problem: string | undefined): void {
+    if (problem !== undefined) session.breach(problem);
   }
 
   #openRefresh(): string | undefined {

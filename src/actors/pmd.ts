@@ -75,7 +75,7 @@ class Pmd implements Actor<PmdMessage> {
         this.#tell({ type: 'pmd.dropped', token: message.token });
         break;
       case 'pmd.refresh':
-        this.#refresh(message.refreshId);
+        this.#refresh(message);
         break;
       case 'pmd.phaseB':
         this.#phaseB(message.refreshId, message.era, message.s0);
@@ -142,12 +142,14 @@ class Pmd implements Actor<PmdMessage> {
     return run?.refreshId === refreshId ? run : undefined;
   }
 
-  #refresh(refreshId: string): void {
+  #refresh({ refreshId, kind, union }: Extract<PmdMessage, { type: 'pmd.refresh' }>): void {
     // Said again after a pause between attempts: phase a goes on all the time.
     if (this.#runOf(refreshId) !== undefined) return;
     void this.#talk.run?.end(false);
     const run = new PmdRefresh(this.#context, {
       refreshId,
+      kind,
+      union,
       maps: this.#maps,
       reader: this.#reader,
       poolSlot: this.#options.shared.poolSlot,

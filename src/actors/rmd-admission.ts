@@ -48,7 +48,9 @@ export async function checkHello(place: AdmissionPlace, hello: Hello): Promise<v
   const { record } = await readRecord(files, devices.digest, journal, group);
   if (record.barred.includes(hello.launch)) throw new TdmfError('TDMF_RMD_BARRED');
   const digits = String(group).padStart(3, '0');
-  if ((await files.read(`${home}/s${digits}.off`)) !== undefined) {
+  // Rule 29: the file or the record; whichever of the two a crash left.
+  const off = (await files.read(`${home}/s${digits}.off`)) !== undefined;
+  if (off || record.reco !== 'none') {
     throw new TdmfError('TDMF_RMD_OFF', { group: digits });
   }
   if ((await files.list(journal)) === undefined) {
@@ -85,14 +87,21 @@ export async function openMirrors(place: AdmissionPlace, hello: Hello): Promise<
   return opened;
 }
 
-/** Which objects the mirrors are; to be compared with those that were written (H33). */
-export function stampMirrors(place: AdmissionPlace): Promise<MirrorStamp[]> {
+/**
+ * Which objects the mirrors are; to be compared with those that were written (H33). `sizes`: what was
+ * agreed with the primary.
+ */
+export function stampMirrors(
+  place: Pick<AdmissionPlace, 'config' | 'files' | 'devices'>,
+  sizes: readonly number[],
+): Promise<MirrorStamp[]> {
   const { config, files, devices } = place;
   return Promise.all(
-    config.devices.map(async ({ mirror }) => {
+    config.devices.map(async ({ mirror }, index) => {
       const bytes = new TextEncoder().encode(mirror);
       const path = devices.digest.crc32c(bytes, 0, bytes.length);
-      return { path, ...(await files.identify(mirror)) };
+      const identity = await files.identify(mirror);
+      return { path, ...identity, sizeBytes: sizes[index] ?? 0, writeMark: '' };
     }),
   );
 }
@@ -117,7 +126,7 @@ export function failedOf(error: unknown): TdmfError {
   return new TdmfError('TDMF_RMD_FAILED', { why }, { cause: error });
 }
 
-async function openMirror(
+export async function openMirror(
   opener: DeviceOpener,
   path: string,
   cache: MirrorDevice['cache'],

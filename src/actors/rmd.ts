@@ -288,7 +288,8 @@ class RmdSession implements FrameSink {
     const { group, journal } = this.#options;
     const { devices: opener, files } = this.#context.ports;
     const windowBytes = this.#options.windowBytes ?? linkWindowBytes;
-    const mirrors = await stampMirrors(place);
+    const sizes = hello.devices.map(({ sizeBytes }) => sizeBytes);
+    const mirrors = await stampMirrors(place, sizes);
     const record = await RmdRecord.open(files, opener.digest, journal, group, mirrors);
     this.#record = record;
     const changed = changedMirror(record.record.mirrors, mirrors);

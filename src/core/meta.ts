@@ -19,7 +19,8 @@ export type RecordedState = (typeof mirrorStates)[number];
 export const historyMax = 16;
 export const barredMax = 16;
 export const journalFilesMax = 32;
-export const metaBytes = 4096;
+export const writeMarkBytes = 48;
+export const metaBytes = 8192;
 /**
  * Version log.
  *  1  first.
@@ -55,7 +56,26 @@ export interface MirrorStamp {
   /** 0: not known, as of a block device. */
   readonly inode: number;
   readonly bornMs: number;
+  /** What the primary and this side agreed on; nothing beyond is ever written (I20). 0: nothing. */
+  readonly sizeBytes: number;
+  /**
+   * `FileStore.writeMark` when the mirror was handed to others (checkpoint, reco): another one, or
+   * none, says that somebody wrote to it (Rule 15c). Empty while the mirror is ours.
+   */
+  readonly writeMark: string;
 }
+
+/** `pending`: reco has begun; `done`: the mirror belongs to applications until reco -d (Rule 29). */
+export const recoStates = ['none', 'pending', 'done'] as const;
+export type RecoState = (typeof recoStates)[number];
+
+/** `replaying`: -off has begun, the journal is on its way to the mirror (Rule 15a). */
+export const checkpointStates = ['off', 'on', 'replaying'] as const;
+export type CheckpointRecord = (typeof checkpointStates)[number];
+
+/** What others wrote to the mirror: nothing, the blocks of jGGG.own, or nobody knows what. */
+export const ownStates = ['none', 'known', 'unknown'] as const;
+export type OwnState = (typeof ownStates)[number];
 
 export interface MirrorRecord {
   readonly group: number;
@@ -81,6 +101,13 @@ export interface MirrorRecord {
   readonly reach: number;
   /** What was last written; empty when nothing was. */
   readonly mirrors: readonly MirrorStamp[];
+  readonly reco: RecoState;
+  readonly checkpoint: CheckpointRecord;
+  /** Sequence of the marker of that checkpoint, in the era of then; 0: none. */
+  readonly checkpointSequence: number;
+  readonly own: OwnState;
+  /** Milliseconds since 1970: when others could first write to the mirror; 0: never. */
+  readonly ownSince: number;
 }
 
 export const metaLayout = layout({
@@ -98,28 +125,35 @@ export const metaLayout = layout({
     { offset: 16, size: 1, type: 'u8', name: 'barredCount', meaning: 'launches in `barred`' },
     { offset: 17, size: 1, type: 'u8', name: 'fileCount', meaning: 'records in `files`' },
     { offset: 18, size: 1, type: 'u8', name: 'mirrorCount', meaning: 'records in `mirrors`' },
-    { offset: 19, size: 1, type: 'reserved', name: 'reservedA', meaning: 'zero' },
-    { offset: 20, size: 4, type: 'u32', name: 'losses', meaning: 'failed flushes so far' },
-    { offset: 24, size: 8, type: 'u64', name: 'durable', meaning: 'durable position in `era`' },
-    { offset: 32, size: 8, type: 'u64', name: 'baseSequence', meaning: 'last position known equal to the primary' },
-    { offset: 40, size: 8, type: 'u64', name: 'reach', meaning: 'end of a Rule 7b window, or 0' },
-    { offset: 48, size: 8, type: 'u64', name: 's0', meaning: 'committed journal: first sequence of `.c`' },
-    { offset: 56, size: 8, type: 'u64', name: 'mark', meaning: 'committed journal: commit mark' },
-    { offset: 64, size: 16, type: 'bytes', name: 'era', meaning: 'era of `durable`; zeroes: none' },
-    { offset: 80, size: 16, type: 'bytes', name: 'baseEra', meaning: 'era of the base; zeroes: none' },
-    { offset: 96, size: 16, type: 'bytes', name: 'journalEra', meaning: 'committed journal: era' },
-    { offset: 112, size: 16, type: 'reserved', name: 'reservedB', meaning: 'zero' },
-    { offset: 128, size: 64, type: 'bytes', name: 'owner', meaning: 'node id of the primary' },
-    { offset: 192, size: 64, type: 'bytes', name: 'bootId', meaning: 'boot under which the mirror was last written' },
-    { offset: 256, size: 64, type: 'bytes', name: 'launch', meaning: 'last launch of the PMD' },
-    { offset: 320, size: 64, type: 'bytes', name: 'refreshId', meaning: 'unfinished refresh' },
-    { offset: 384, size: 64, type: 'bytes', name: 'journalRefreshId', meaning: 'committed journal: refresh' },
-    { offset: 448, size: 256, type: 'bytes', name: 'history', meaning: '16 older eras, newest first' },
-    { offset: 704, size: 1024, type: 'bytes', name: 'barred', meaning: '16 barred launches, newest first' },
-    { offset: 1728, size: 1024, type: 'bytes', name: 'files', meaning: '32 records `journal-file`' },
-    { offset: 2752, size: 1280, type: 'bytes', name: 'mirrors', meaning: '64 records `mirror-stamp`' },
-    { offset: 4032, size: 60, type: 'reserved', name: 'reservedC', meaning: 'zero' },
-    { offset: 4092, size: 4, type: 'u32', name: 'crc', meaning: 'CRC32C of the bytes before' },
+    { offset: 19, size: 1, type: 'u8', name: 'reco', meaning: '0 none, 1 pending, 2 done' },
+    { offset: 20, size: 1, type: 'u8', name: 'checkpoint', meaning: '0 off, 1 on, 2 replaying' },
+    { offset: 21, size: 1, type: 'u8', name: 'own', meaning: 'writes of others: 0 none, 1 known, 2 unknown' },
+    { offset: 22, size: 2, type: 'reserved', name: 'reservedA', meaning: 'zero' },
+    { offset: 24, size: 4, type: 'u32', name: 'losses', meaning: 'failed flushes so far' },
+    { offset: 28, size: 4, type: 'reserved', name: 'reservedB', meaning: 'zero' },
+    { offset: 32, size: 8, type: 'u64', name: 'durable', meaning: 'durable position in `era`' },
+    { offset: 40, size: 8, type: 'u64', name: 'baseSequence', meaning: 'last position known equal to the primary' },
+    { offset: 48, size: 8, type: 'u64', name: 'reach', meaning: 'end of a Rule 7b window, or 0' },
+    { offset: 56, size: 8, type: 'u64', name: 's0', meaning: 'committed journal: first sequence of `.c`' },
+    { offset: 64, size: 8, type: 'u64', name: 'mark', meaning: 'committed journal: commit mark' },
+    { offset: 72, size: 8, type: 'u64', name: 'checkpointSequence', meaning: 'marker of the checkpoint, or 0' },
+    { offset: 80, size: 8, type: 'u64', name: 'ownSince', meaning: 'when others could first write, in ms since 1970; 0: never' },
+    { offset: 88, size: 8, type: 'reserved', name: 'reservedC', meaning: 'zero' },
+    { offset: 96, size: 16, type: 'bytes', name: 'era', meaning: 'era of `durable`; zeroes: none' },
+    { offset: 112, size: 16, type: 'bytes', name: 'baseEra', meaning: 'era of the base; zeroes: none' },
+    { offset: 128, size: 16, type: 'bytes', name: 'journalEra', meaning: 'committed journal: era' },
+    { offset: 144, size: 16, type: 'reserved', name: 'reservedD', meaning: 'zero' },
+    { offset: 160, size: 64, type: 'bytes', name: 'owner', meaning: 'node id of the primary' },
+    { offset: 224, size: 64, type: 'bytes', name: 'bootId', meaning: 'boot under which the mirror was last written' },
+    { offset: 288, size: 64, type: 'bytes', name: 'launch', meaning: 'last launch of the PMD' },
+    { offset: 352, size: 64, type: 'bytes', name: 'refreshId', meaning: 'unfinished refresh' },
+    { offset: 416, size: 64, type: 'bytes', name: 'journalRefreshId', meaning: 'committed journal: refresh' },
+    { offset: 480, size: 256, type: 'bytes', name: 'history', meaning: '16 older eras, newest first' },
+    { offset: 736, size: 1024, type: 'bytes', name: 'barred', meaning: '16 barred launches, newest first' },
+    { offset: 1760, size: 1024, type: 'bytes', name: 'files', meaning: '32 records `journal-file`' },
+    { offset: 2784, size: 5120, type: 'bytes', name: 'mirrors', meaning: '64 records `mirror-stamp`' },
+    { offset: 7904, size: 284, type: 'reserved', name: 'reservedE', meaning: 'zero' },
+    { offset: 8188, size: 4, type: 'u32', name: 'crc', meaning: 'CRC32C of the bytes before' },
   ],
 });
 
@@ -139,14 +173,37 @@ export const journalFileLayout = layout({
 
 export const mirrorStampLayout = layout({
   id: 'mirror-stamp',
-  sizeBytes: 20,
+  sizeBytes: 80,
   // biome-ignore format: one field a line reads as a table
   fields: [
     { offset: 0, size: 4, type: 'u32', name: 'path', meaning: 'CRC32C of the path in `s###.cfg`' },
-    { offset: 4, size: 8, type: 'u64', name: 'inode', meaning: 'number of the file; 0: not known' },
-    { offset: 12, size: 8, type: 'u64', name: 'bornMs', meaning: 'when it was made, in ms since 1970; 0: not known' },
+    { offset: 4, size: 4, type: 'reserved', name: 'reserved', meaning: 'zero' },
+    { offset: 8, size: 8, type: 'u64', name: 'inode', meaning: 'number of the file; 0: not known' },
+    { offset: 16, size: 8, type: 'u64', name: 'bornMs', meaning: 'when it was made, in ms since 1970; 0: not known' },
+    { offset: 24, size: 8, type: 'u64', name: 'sizeBytes', meaning: 'agreed size; 0: none yet' },
+    { offset: 32, size: 48, type: 'bytes', name: 'writeMark', meaning: 'of the file when it was handed to others' },
   ],
 });
+
+/** An era of this side's own begins where the mirror stands: reco's R (Rule 9a). */
+export function withOwnEra(
+  record: MirrorRecord,
+  era: string,
+  position: WirePosition | undefined,
+): MirrorRecord {
+  const before = record.era ?? position?.era;
+  const history = before === undefined ? record.history : [before, ...record.history];
+  return {
+    ...record,
+    era,
+    durable: 0,
+    base: position ?? record.base,
+    history: history.slice(0, historyMax),
+    journal: undefined,
+    reach: 0,
+    clean: true,
+  };
+}
 
 const magic = 0x4d4d4454;
 const at = metaLayout.at;
@@ -172,6 +229,11 @@ export function emptyRecord(group: number): MirrorRecord {
     losses: 0,
     reach: 0,
     mirrors: [],
+    reco: 'none',
+    checkpoint: 'off',
+    checkpointSequence: 0,
+    own: 'none',
+    ownSince: 0,
   };
 }
 
@@ -208,6 +270,11 @@ export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
   bytes[at.barredCount] = record.barred.length;
   bytes[at.fileCount] = files.length;
   bytes[at.mirrorCount] = record.mirrors.length;
+  bytes[at.reco] = recoStates.indexOf(record.reco);
+  bytes[at.checkpoint] = checkpointStates.indexOf(record.checkpoint);
+  bytes[at.own] = ownStates.indexOf(record.own);
+  putU64(bytes, at.checkpointSequence, record.checkpointSequence);
+  putU64(bytes, at.ownSince, record.ownSince);
   putU32(bytes, at.losses, record.losses);
   putU64(bytes, at.durable, record.durable);
   putEra(bytes, at.era, record.era);
@@ -224,11 +291,13 @@ export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
   for (const [index, launch] of record.barred.entries()) {
     putText(bytes, at.barred + index * idBytes, idBytes, launch);
   }
-  for (const [index, { path, inode, bornMs }] of record.mirrors.entries()) {
+  for (const [index, stamp] of record.mirrors.entries()) {
     const position = at.mirrors + index * mirrorStampLayout.sizeBytes;
-    putU32(bytes, position + stampAt.path, path);
-    putU64(bytes, position + stampAt.inode, inode);
-    putU64(bytes, position + stampAt.bornMs, bornMs);
+    putU32(bytes, position + stampAt.path, stamp.path);
+    putU64(bytes, position + stampAt.inode, stamp.inode);
+    putU64(bytes, position + stampAt.bornMs, stamp.bornMs);
+    putU64(bytes, position + stampAt.sizeBytes, stamp.sizeBytes);
+    putText(bytes, position + stampAt.writeMark, writeMarkBytes, stamp.writeMark);
   }
   if (journal !== undefined) {
     putU64(bytes, at.s0, journal.s0);
@@ -260,7 +329,13 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
   const barredCount = bytes[at.barredCount]!;
   const fileCount = bytes[at.fileCount]!;
   const mirrorCount = bytes[at.mirrorCount]!;
+  const reco = recoStates[bytes[at.reco]!];
+  const checkpoint = checkpointStates[bytes[at.checkpoint]!];
+  const own = ownStates[bytes[at.own]!];
   if (state === undefined) return 'state of the record';
+  if (reco === undefined || checkpoint === undefined || own === undefined) {
+    return 'states of the record';
+  }
   if (historyCount > historyMax || barredCount > barredMax || fileCount > journalFilesMax) {
     return 'counts of the record';
   }
@@ -292,8 +367,15 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
         path: getU32(bytes, position + stampAt.path),
         inode: getU64(bytes, position + stampAt.inode),
         bornMs: getU64(bytes, position + stampAt.bornMs),
+        sizeBytes: getU64(bytes, position + stampAt.sizeBytes),
+        writeMark: getText(bytes, position + stampAt.writeMark, writeMarkBytes) ?? '',
       };
     }),
+    reco,
+    checkpoint,
+    checkpointSequence: getU64(bytes, at.checkpointSequence),
+    own,
+    ownSince: getU64(bytes, at.ownSince),
   };
 }
 

@@ -66,10 +66,37 @@ export const atomicFiles: FileStore = {
     return { inode: Number(BigInt.asUintN(53, ino)), bornMs };
   },
 
-  async bootId() {
-    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  async writeMark(path) {
+    const facts = await stat(path, { bigint: true });
+    if (facts.isFile())
+      return `${base36(facts.mtimeNs)}.${base36(facts.ctimeNs)}.${base36(facts.size)}`;
+    if (!facts.isBlockDevice()) return '';
+    const counters = await unlessMissing(
+      readFile(`/sys/dev/block/${device(facts.rdev)}/stat`, 'utf8'),
+    );
+    const [, , , , writes, , sectors] = counters?.trim().split(/\s+/) ?? [];
+    if (writes === undefined || sectors === undefined) return '';
+    // They begin at nothing with every boot.
+    return `${(await bootId()).slice(0, 8)}.${writes}.${sectors}`;
   },
+
+  bootId,
 };
+
+function base36(value: bigint): string {
+  return value.toString(36);
+}
+
+/** Major and minor number as in /sys/dev/block; glibc splits both in two. */
+function device(rdev: bigint): string {
+  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn);
+  const minor = (rdev & 0xffn) | ((rdev >> 12n) & ~0xffn);
+  return `${major}:${minor & 0xffffffffn}`;
+}
+
+async function bootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+}
 
 class MappedPage implements DurablePage {
   readonly bytes: Uint8Array;

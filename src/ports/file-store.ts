@@ -21,6 +21,12 @@ export interface FileStore {
   openPage(path: string): Promise<DurablePage>;
   /** Which file lies behind the path: another after it was replaced, the same after it was written. */
   identify(path: string): Promise<FileIdentity>;
+  /**
+   * A text of at most 48 bytes that is another one after the object was written by anybody, as far as
+   * the system tells (Rule 15c): times and size of a file, the write counters of a block device under
+   * this boot. Empty: nobody can tell.
+   */
+  writeMark(path: string): Promise<string>;
   /** Changes with every boot of the machine (/proc/sys/kernel/random/boot_id). */
   bootId(): Promise<string>;
 }

@@ -2,6 +2,7 @@
 import type { Home } from '../config/home.js';
 import { nbdRequestMax } from '../core/constants.js';
 import type { ExportInfo } from '../core/nbd/exports.js';
+import { closeDetached } from '../io/close-detached.js';
 import { native } from '../io/native.js';
 import { detachByDup, openNbdDoor } from '../io/nbd-door.js';
 import type { Clock } from '../ports/clock.js';
@@ -50,7 +51,7 @@ export async function openNbd(
           leftover: connection.leftover,
         });
       // The group stopped between handshake and here, or its driver is just being restarted.
-      if (!told) void native.closeFd(connection.fd);
+      if (!told) void closeDetached(connection.fd);
     },
   );
   return () => door.close();

@@ -4,8 +4,8 @@ import type { Digest } from '../ports/block-device.js';
 
 export const simDigest: Digest = {
   crc32c,
-  xxh3(memory, offset, length, out, outOffset) {
-    const lanes = [0x811c9dc5, 0x01234567, 0x89abcdef, 0x0badf00d];
+  xxh3(memory, offset, length, out, outOffset, seedLow = 0, seedHigh = 0) {
+    const lanes = [0x811c9dc5 ^ seedLow, 0x01234567 ^ seedHigh, 0x89abcdef, 0x0badf00d];
     for (let i = 0; i < length; i++) {
       const lane = i & 3;
       lanes[lane] = Math.imul(lanes[lane]! ^ memory[offset + i]!, 0x01000193) + i;

@@ -32,6 +32,13 @@ export const errno = { EIO: 5, EINVAL: 22, ENOSPC: 28, EBADF: 9 } as const;
 
 export type DiskOperation = 'read' | 'write' | 'flush' | 'zero';
 
+/** Whoever keeps a digest of a disk hears of every change. */
+export interface DiskObserver {
+  live(firstSector: number, sectorCount: number): void;
+  durable(sector: number): void;
+  all(): void;
+}
+
 export class SimDisk {
   readonly path: string;
   readonly world: SimWorld;
@@ -52,8 +59,15 @@ export class SimDisk {
   inFlight = 0;
   /** Another for every disk: a path may come to name another one. */
   readonly inode: number;
+  /** Writes that landed so far, by whomever: what its times tell of a file. */
+  landings = 0;
   /** Power cuts so far: what was in flight at a cut never lands afterwards. */
   powerCuts = 0;
+  /** Grows with every change of `live`, of `durable`: what was read of them before is then stale. */
+  liveVersion = 0;
+  durableVersion = 0;
+  /** Called with each range of `live` that changed, each sector of `durable`, and when all may have. */
+  observer: DiskObserver | undefined;
 
   constructor(world: SimWorld, path: string, sizeBytes: number, options: SimDiskOptions = {}) {
     this.world = world;
@@ -76,14 +90,33 @@ export class SimDisk {
     durable.set(this.durable);
     this.live = live;
     this.durable = durable;
+    this.#changed();
+  }
+
+  /** The disk is as an older image of it was: a snapshot that was rolled back (H8, H26). */
+  restore(image: Uint8Array): void {
+    assert.equal(image.length, this.durable.length);
+    this.durable = image.slice();
+    this.live = image.slice();
+    this.unflushed.clear();
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.liveVersion++;
+    this.durableVersion++;
+    this.observer?.all();
   }
 
   land(offset: number, bytes: Uint8Array | undefined, length: number): void {
     if (bytes === undefined) this.live.fill(0, offset, offset + length);
     else this.live.set(bytes, offset);
+    this.landings++;
     const end = Math.ceil((offset + length) / sectorBytes);
     const first = Math.floor(offset / sectorBytes);
     for (let s = first; s < end; s++) this.unflushed.add(s);
+    this.liveVersion++;
+    this.observer?.live(first, end - first);
     this.landed?.(first, end - first);
   }
 
@@ -92,7 +125,9 @@ export class SimDisk {
       const from = s * sectorBytes;
       this.durable.set(this.live.subarray(from, from + sectorBytes), from);
       this.unflushed.delete(s);
+      this.observer?.durable(s);
     }
+    this.durableVersion++;
   }
 
   /** Every unflushed sector is kept or lost by chance. */
@@ -109,6 +144,7 @@ export class SimDisk {
     this.holders = 0;
     this.inFlight = 0;
     this.powerCuts++;
+    this.#changed();
   }
 }
 

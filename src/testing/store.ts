@@ -57,7 +57,8 @@ export class SimFiles implements FileStore {
 
   async read(path: string): Promise<Uint8Array | undefined> {
     await this.#time('read', path);
-    return (this.files.get(path) ?? this.pages.get(path)?.live)?.slice();
+    const bytes = this.files.get(path) ?? this.pages.get(path)?.live ?? this.#disks.get(path)?.live;
+    return bytes?.slice();
   }
 
   async replace(path: string, bytes: Uint8Array): Promise<void> {
@@ -131,6 +132,12 @@ export class SimFiles implements FileStore {
   async identify(path: string): Promise<FileIdentity> {
     await this.#time('identify', path);
     return { inode: this.#disks.get(path)?.inode ?? 0, bornMs: 0 };
+  }
+
+  async writeMark(path: string): Promise<string> {
+    await this.#time('writeMark', path);
+    const disk = this.#disks.get(path);
+    return disk === undefined ? '' : `${disk.inode}.${disk.landings}`;
   }
 
   bootId(): Promise<string> {

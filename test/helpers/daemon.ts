@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'nod
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { client } from '../../src/cli/client.js';
 import { packageRoot } from '../../src/config/package-version.js';
 import type { PrimaryInfo, TdmfInfo } from '../../src/info.js';
 
@@ -64,14 +65,21 @@ export class TestHost {
   log = '';
   #daemon: ChildProcess | undefined;
 
-  constructor() {
-    this.directory = mkdtempSync(join(tmpdir(), 'tdmf-test-'));
+  readonly #wrap: readonly string[];
+
+  /** `wrap`: a program and its first arguments that runs tdmfd instead of us. */
+  constructor(directory?: string, wrap: readonly string[] = []) {
+    this.directory = directory ?? mkdtempSync(join(tmpdir(), 'tdmf-test-'));
     this.home = join(this.directory, 'home');
+    this.#wrap = wrap;
     mkdirSync(this.path('journal'));
   }
 
-  static async create(babMb = 64): Promise<TestHost> {
-    const host = new TestHost();
+  static async create(
+    babMb = 64,
+    options: { directory?: string; wrap?: readonly string[] } = {},
+  ): Promise<TestHost> {
+    const host = new TestHost(options.directory, options.wrap);
     host.port = await freePort();
     await host.control('init', '-b', String(babMb), '--port', String(host.port));
     return host;
@@ -101,8 +109,9 @@ export class TestHost {
     return execute(process.execPath, [bin('tdmfctl.js'), '--home', this.home, ...args]);
   }
 
-  async info(): Promise<TdmfInfo> {
-    return JSON.parse(await this.control('info', '--json')) as TdmfInfo;
+  /** As `info --json` prints it, asked without a tdmfctl: it is asked often. */
+  info(): Promise<TdmfInfo> {
+    return client(this.home).get<TdmfInfo>('/v1/info');
   }
 
   async primary(group = 0): Promise<PrimaryInfo> {
@@ -114,7 +123,8 @@ export class TestHost {
 
   /** Starts tdmfd and waits until it is ready. */
   start(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const daemon = spawn(process.execPath, [bin('tdmfd.js'), '--home', this.home], {
+    const words = [...this.#wrap, process.execPath, bin('tdmfd.js'), '--home', this.home];
+    const daemon = spawn(words[0]!, words.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...env },
     });
@@ -136,7 +146,8 @@ export class TestHost {
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
-    if (daemon === undefined || daemon.exitCode !== null) return daemon?.exitCode ?? null;
+    if (daemon === undefined) return null;
+    if (daemon.exitCode !== null || daemon.signalCode !== null) return daemon.exitCode;
     const ended = new Promise<number | null>((resolve) =>
       daemon.once('exit', (code) => resolve(code)),
     );

@@ -1,4 +1,7 @@
-/** A TCP proxy between primary and secondary that can cut, stall and refuse: the bad network. */
+/**
+ * A TCP proxy between primary and secondary that can cut, stall, refuse, slow down and count: the
+ * bad network. The rate holds for each direction, over all connections.
+ */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { freePort } from './daemon.js';
 
@@ -8,6 +11,9 @@ export class LinkProxy {
   readonly #sockets = new Set<Socket>();
   refusing = false;
   cuts = 0;
+  /** What went through, both ways. */
+  bytes = 0;
+  bytesPerSecond = Infinity;
 
   private constructor(port: number, server: Server) {
     this.port = port;
@@ -62,12 +68,29 @@ export class LinkProxy {
     ] as const) {
       this.#sockets.add(one);
       one.setNoDelay(true);
-      one.pipe(other);
+      this.#pump(one, other);
       one.on('error', () => other.destroy());
       one.on('close', () => {
         this.#sockets.delete(one);
         other.destroy();
       });
     }
+  }
+
+  #pump(from: Socket, to: Socket): void {
+    let freeAt = 0;
+    from.on('data', (chunk: Buffer) => {
+      this.bytes += chunk.length;
+      const now = performance.now();
+      freeAt = Math.max(freeAt, now) + (chunk.length / this.bytesPerSecond) * 1000;
+      if (!to.write(chunk)) {
+        from.pause();
+        to.once('drain', () => from.resume());
+      } else if (freeAt - now > 1) {
+        from.pause();
+        setTimeout(() => from.resume(), freeAt - now);
+      }
+    });
+    from.once('end', () => to.end());
   }
 }

@@ -99,6 +99,7 @@ export function mortalFiles(process: SimProcess): FileStore {
         };
       }),
     identify: (path) => mortal(() => files.identify(path)),
+    writeMark: (path) => mortal(() => files.writeMark(path)),
     bootId: () => mortal(() => files.bootId()),
   };
 }

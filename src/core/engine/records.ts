@@ -5,6 +5,8 @@
  */
 import { assert } from '../assert.js';
 
+export type RecordSink = (number: number, device: number, first: number, count: number) => void;
+
 export class Records {
   readonly capacity: number;
   /** Running number of the last record sent, and of the last one acknowledged. */
@@ -38,14 +40,19 @@ export class Records {
     return this.sent;
   }
 
-  /** Cumulative; returns the blocks that this acknowledgement covers, or −1 when it cannot be true. */
-  acknowledge(upTo: number): number {
+  /**
+   * Cumulative; returns the blocks that this acknowledgement covers, or −1 when it cannot be true.
+   * `each` is called for every record that it covers.
+   */
+  acknowledge(upTo: number, each?: RecordSink): number {
     if (upTo < this.#heard || upTo > this.sent) return -1;
     this.#heard = upTo;
     let blocks = 0;
     while (this.acked < upTo) {
       this.acked += 1;
-      blocks += this.#count[this.acked % this.capacity]!;
+      const at = this.acked % this.capacity;
+      blocks += this.#count[at]!;
+      each?.(this.acked, this.#device[at]!, this.#first[at]!, this.#count[at]!);
     }
     return blocks;
   }

@@ -1,26 +1,33 @@
 /**
- * The brain of a refresh on the primary: which blocks to read next, what a lost link gives back, and
- * when phase b may begin. Rules R3–R6 and R9 of a refresh, Rules 2, 12 and 43a.
+ * The brain of a refresh on the primary: which blocks to read next, which of them are only compared,
+ * what a lost link gives back, and when phase b may begin. Rules R3–R6 and R9 of a refresh, Rules 2,
+ * 12, 17, 36 and 43a.
  *
  *   todo (shared with the driver)  ──take: clear bits──►  read  ──►  record n  ──►  acknowledged
- *          ▲                                                │            │
- *          └───── giveBack: link lost, attempt aborted ─────┴────────────┘
- *   phase b:  F := todo, todo := ∅; F is walked once and kept whole, so that an abort can put it back
+ *          ▲                                                │  └─ hash ─► equal ────────►┤
+ *          └───── giveBack: link lost, attempt aborted ─────┴────────────────────────────┘
+ *   phase b:  F := todo, todo := ∅; F is walked once. An abort puts it back: all of it in a full
+ *             refresh, what was not acknowledged in a journaled one, whose `.i` keeps the rest (R9)
  *
  * Bits are cleared before the read begins and the driver sets them again after its local write, so a
  * read that raced with a write is repeated (H2). Takes must be *sent* in the order they were taken:
- * a block that is taken twice then never travels backwards. This file never reads, sends or waits.
+ * a block that is taken twice then never travels backwards. A block is compared once in a session at
+ * most: marked again, it is sent. This file never reads, sends or waits.
  */
 import { assert } from '../assert.js';
 import { DirtyBitmap } from '../bitmap/dirty-bitmap.js';
 import { mapBlockBytes } from '../constants.js';
+import { CompareMap } from './compare-map.js';
 import { Convergence, type PassFacts, type Verdict } from './convergence.js';
 import { Rate } from './rate.js';
 import { Records } from './records.js';
 
+/** A device and its maps (core/bitmap/device-map.ts), shared with the driver. */
 export interface RefreshDevice {
-  /** Shared with the driver, one bit per `mapBlockBytes`. */
+  readonly persisted: DirtyBitmap;
   readonly todo: DirtyBitmap;
+  /** What may be equal: compared first, unless the refresh is a full one. */
+  readonly compare: DirtyBitmap;
   readonly sizeBytes: number;
 }
 
@@ -29,36 +36,65 @@ export interface Taken {
   device: number;
   first: number;
   count: number;
+  /** All of them are compared before they are sent. */
+  compare: boolean;
+}
+
+export interface RefreshOptions {
+  /** Full: every block, directly on the mirror. Otherwise what P says, to `.i`. */
+  readonly full: boolean;
+  readonly devices: readonly RefreshDevice[];
+  readonly recordsMax: number;
 }
 
 export class Refresh {
-  readonly refreshId: string;
-  readonly totalBytes: number;
-  readonly taken: Taken = { device: 0, first: 0, count: 0 };
+  readonly taken: Taken = { device: 0, first: 0, count: 0, compare: false };
   readonly records: Records;
   phase: 'a' | 'b' = 'a';
   /** The walk is at the end: `endPass` decides how to go on (a), or all of F is taken (b). */
   passOver = false;
+  readonly #full: boolean;
   readonly #devices: readonly RefreshDevice[];
+  readonly #compare: readonly CompareMap[];
   /** F, in private memory; made when phase b begins. */
   #frozen: DirtyBitmap[] = [];
   #device = 0;
   #block = 0;
   #leftBlocks: number;
   #sentBeforeB = 0;
-  #bootId: string | undefined;
+  #begun = false;
   readonly #convergence = new Convergence();
-  readonly #rate = new Rate();
+  #rate = new Rate();
   #coveredBytes = 0;
   #busyMs = 0;
   #busySinceMs = -1;
+  /** The pass compares: its pace says nothing about that of sending. */
+  #comparing = false;
+  readonly #acknowledged = (number: number, device: number, first: number, count: number): void => {
+    // Said of a record of phase a it proves nothing about the block as F has it.
+    if (this.phase === 'b' && !this.#full && number > this.#sentBeforeB) {
+      this.#frozen[device]!.clear(first, count);
+    }
+  };
 
-  constructor(refreshId: string, devices: readonly RefreshDevice[], recordsMax: number) {
-    this.refreshId = refreshId;
+  constructor({ full, devices, recordsMax }: RefreshOptions) {
+    this.#full = full;
     this.#devices = devices;
     this.records = new Records(recordsMax);
-    this.totalBytes = devices.reduce((sum, device) => sum + device.sizeBytes, 0);
+    this.#compare = devices.map(({ todo }) => new CompareMap(todo.bits));
     this.#leftBlocks = this.#remaining();
+  }
+
+  /** What the refresh is about: every device, or the blocks that may differ. */
+  get totalBytes(): number {
+    return this.#devices.reduce((sum, { sizeBytes, persisted }) => {
+      return sum + (this.#full ? sizeBytes : Math.min(sizeBytes, persisted.count * mapBlockBytes));
+    }, 0);
+  }
+
+  /** Bytes that need not be sent again, as far as the map said when the pass began. */
+  get doneBytes(): number {
+    return Math.max(0, this.totalBytes - Math.max(0, this.#leftBlocks) * mapBlockBytes);
   }
 
   /** A link that is so fast that it was never busy for long has a rate too. */
@@ -68,30 +104,22 @@ export class Refresh {
     return (this.#coveredBytes * 1000) / Math.max(1, this.#busyMs);
   }
 
-  /** Bytes that need not be sent again, as far as the map said when the pass began. */
-  get doneBytes(): number {
-    return Math.max(0, this.totalBytes - Math.max(0, this.#leftBlocks) * mapBlockBytes);
-  }
-
   /** Records sent since the freeze (R6). */
   get blocksInB(): number {
     return this.records.sent - this.#sentBeforeB;
   }
 
   /**
-   * A session is ready for phase a. Whatever the secondary had is only trusted when it has been up
-   * since and still names this refresh; otherwise everything is sent again (R10).
+   * A session is ready for phase a. `kept`: the secondary still has everything it acknowledged in
+   * earlier sessions; otherwise, and at first, everything is to be done (R10).
    */
-  begin(bootId: string, refreshIdOfMirror: string | undefined): void {
+  begin(kept: boolean): void {
     assert(this.phase === 'a', 'a session begins in phase a (R9)');
     this.records.restart();
-    if (this.#bootId !== bootId || refreshIdOfMirror !== this.refreshId) {
-      // The first session finds the map as the operator's command left it: all ones.
-      for (const device of this.#devices) device.todo.fill();
-      this.#convergence.restart();
-    }
-    this.#bootId = bootId;
+    if (!kept || !this.#begun) this.#startOver();
+    this.#begun = true;
     this.#rewind();
+    this.#leftBlocks = this.#remaining();
   }
 
   /**
@@ -103,9 +131,12 @@ export class Refresh {
     for (; this.#device < this.#devices.length; this.#device += 1, this.#block = 0) {
       const count = this.phase === 'a' ? this.#takeTodo(blocksMax) : this.#takeFrozen(blocksMax);
       if (count === 0) continue;
-      this.taken.device = this.#device;
-      this.taken.count = count;
-      this.#block = this.taken.first + count;
+      const { taken } = this;
+      taken.device = this.#device;
+      taken.count = count;
+      taken.compare = this.#compare[this.#device]!.take(taken.first, count);
+      this.#comparing ||= taken.compare;
+      this.#block = taken.first + count;
       this.#leftBlocks -= count;
       if (this.#busySinceMs < 0) this.#busySinceMs = nowMs;
       return true;
@@ -125,11 +156,12 @@ export class Refresh {
 
   /** Keeps only the first `count` blocks of the last take; the walk goes on behind them. */
   keep(count: number): void {
-    const { device, first } = this.taken;
+    const { device, first, compare } = this.taken;
     assert(count > 0 && count <= this.taken.count, 'part of a take is kept');
     const rest = this.taken.count - count;
     if (rest === 0) return;
     assert(this.#device === device && this.#block === first + this.taken.count, 'the last take');
+    if (compare) this.#compare[device]!.giveBack(first + count, rest);
     if (this.phase === 'a') this.#devices[device]!.todo.set(first + count, rest);
     this.#block = first + count;
     this.#leftBlocks += rest;
@@ -137,10 +169,17 @@ export class Refresh {
     this.passOver = false;
   }
 
-  /** Blocks that were taken and will not be sent. */
-  giveBack(device: number, first: number, count: number): void {
+  /** Blocks that were taken and will not be sent; `compare`: they are still to be compared. */
+  giveBack(device: number, first: number, count: number, compare: boolean): void {
+    if (compare) this.#compare[device]!.giveBack(first, count);
     this.#devices[device]!.todo.set(first, count);
     this.#leftBlocks += count;
+  }
+
+  /** Blocks that were compared, and are the same on the other side: as good as acknowledged. */
+  equal(device: number, first: number, count: number): void {
+    if (this.phase === 'b') this.#frozen[device]!.clear(first, count);
+    this.#coveredBytes += count * mapBlockBytes;
   }
 
   /** Byte offset and length of blocks, cut at the end of the device. */
@@ -151,21 +190,26 @@ export class Refresh {
 
   /** Cumulative acknowledgement of the session. False: it cannot be true. */
   acknowledged(upTo: number, unsent: boolean, nowMs: number): boolean {
-    const blocks = this.records.acknowledge(upTo);
+    const blocks = this.records.acknowledge(upTo, this.#acknowledged);
     if (blocks < 0) return false;
     this.#coveredBytes += blocks * mapBlockBytes;
-    if (this.#busySinceMs >= 0) {
-      this.#busyMs += nowMs - this.#busySinceMs;
-      this.#busySinceMs = unsent || this.records.acked < this.records.sent ? nowMs : -1;
-      // The clock of this rate stands still while there is nothing to send.
-      this.#rate.sample(this.#busyMs, this.#coveredBytes);
-    }
+    this.progressed(unsent, nowMs);
     return true;
+  }
+
+  /** Something was done; `unsent`: there is more to do at once. */
+  progressed(unsent: boolean, nowMs: number): void {
+    if (this.#busySinceMs < 0) return;
+    this.#busyMs += nowMs - this.#busySinceMs;
+    this.#busySinceMs = unsent || this.records.acked < this.records.sent ? nowMs : -1;
+    // The clock of this rate stands still while there is nothing to send.
+    this.#rate.sample(this.#busyMs, this.#coveredBytes);
   }
 
   /** The pass is over: is the rest small enough for phase b (Rule 43a)? Starts the next pass. */
   endPass(facts: PassFacts): Verdict {
     assert(this.phase === 'a' && this.passOver, 'a pass of phase a is over');
+    if (this.#comparing) this.#forgetRate();
     const remaining = this.#remaining();
     this.#rewind();
     this.#leftBlocks = remaining;
@@ -196,8 +240,8 @@ export class Refresh {
   }
 
   /**
-   * R9: back to phase a. All of F returns to `todo`, sent or not, and so does every record without
-   * an acknowledgement. The caller gives back what it took and did not send.
+   * R9: back to phase a. What is left of F returns to `todo`, sent or not, and so does every record
+   * without an acknowledgement. The caller gives back what it took and did not send.
    */
   abort(): void {
     assert(this.phase === 'b', 'only phase b is aborted');
@@ -211,28 +255,50 @@ export class Refresh {
     this.#restartPhaseA();
   }
 
+  /** A full refresh knows no map: whoever had all ones set has them set again here. */
+  #startOver(): void {
+    for (const [index, { todo, persisted, compare }] of this.#devices.entries()) {
+      if (this.#full) todo.fill();
+      else {
+        // First what is compared: a block that is in `todo` is told apart when it is taken.
+        this.#compare[index]!.reset(compare);
+        todo.addAll(persisted);
+      }
+    }
+    this.#convergence.restart();
+  }
+
   #takeTodo(blocksMax: number): number {
     const { todo } = this.#devices[this.#device]!;
-    const count = this.#block < todo.bits ? todo.takeRun(this.#block, blocksMax) : 0;
+    const first = this.#block < todo.bits ? todo.nextSet(this.#block) : -1;
+    if (first < 0) return 0;
+    const alike = this.#compare[this.#device]!.alikeAt(first, blocksMax);
+    const count = todo.takeRun(first, alike);
     this.taken.first = todo.taken;
     return count;
   }
 
-  /** F stays whole: an abort needs all of it. */
   #takeFrozen(blocksMax: number): number {
     const frozen = this.#frozen[this.#device]!;
     const first = this.#block < frozen.bits ? frozen.nextSet(this.#block) : -1;
     this.taken.first = first;
-    return first < 0 ? 0 : frozen.runAt(first, blocksMax);
+    if (first < 0) return 0;
+    return frozen.runAt(first, this.#compare[this.#device]!.alikeAt(first, blocksMax));
   }
 
   #restartPhaseA(): void {
-    this.records.giveBack((device, first, count) => this.giveBack(device, first, count));
+    this.records.giveBack((device, first, count) => this.giveBack(device, first, count, false));
     this.phase = 'a';
     this.#convergence.restart();
     this.#busySinceMs = -1;
     this.#rewind();
     this.#leftBlocks = this.#remaining();
+  }
+
+  #forgetRate(): void {
+    this.#rate = new Rate();
+    this.#coveredBytes = 0;
+    this.#busyMs = 0;
   }
 
   #remaining(): number {
@@ -242,6 +308,7 @@ export class Refresh {
   #rewind(): void {
     this.#device = 0;
     this.#block = 0;
+    this.#comparing = false;
     this.passOver = false;
   }
 }

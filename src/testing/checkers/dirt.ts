@@ -37,15 +37,12 @@ export class DirtChecker {
 
   #compare(covered: readonly Uint8Array[], survival: Survival): void {
     const mirrors = this.#view.mirrorValues(survival);
-    let journaled: Int32Array[] | undefined;
+    let journaled: readonly Int32Array[] | undefined;
     for (const device of this.#history.devices) {
       const mirror = mirrors[device.index]!;
       for (let sector = 0; sector < device.sectorCount; sector++) {
         if (device.latest[sector] === mirror[sector] || covered[device.index]![sector]) continue;
-        if (journaled === undefined) {
-          journaled = mirrors.map((values) => values.slice());
-          this.#view.layOver(journaled, survival, 'end');
-        }
+        journaled ??= this.#view.withJournal(mirrors, survival, 'end');
         if (journaled[device.index]![sector] === device.latest[sector]) continue;
         assert.fail(
           `I5: device ${device.index} sector ${sector} is ${device.latest[sector]!} and its mirror ` +

@@ -54,8 +54,9 @@ export class OrderChecker {
   checkNow(state: string): void {
     if (state !== 'coherent' && state !== 'recoverable') return;
     this.checks++;
-    const values = this.#view.mirrorValues('live');
-    if (state === 'recoverable') this.#view.layOver(values, 'live', 'mark');
+    const mirror = this.#view.mirrorValues('live');
+    const values =
+      state === 'recoverable' ? this.#view.withJournal(mirror, 'live', 'mark') : mirror;
     this.#mustBeCut(values, state);
     for (const [device, cut] of this.#cut.entries()) cut.set(this.#next[device]!);
   }

@@ -44,6 +44,11 @@ const cases: Record<string, Case> = {
     code: 'TDMF_RMD_OFF',
     details: { group: '007' },
   },
+  'a mirror in reco by its record alone (Rule 29)': {
+    record: { reco: 'pending' },
+    code: 'TDMF_RMD_OFF',
+    details: { group: '007' },
+  },
   'a missing journal directory': {
     options: { journal: '/nowhere' },
     code: 'TDMF_RMD_JOURNAL_MISSING',

@@ -4,12 +4,15 @@ import fc from 'fast-check';
 import { crc32c } from '../../../src/core/checksum.js';
 import {
   changedMirror,
+  checkpointStates,
   decodeMeta,
   emptyRecord,
   encodeMeta,
   type MirrorRecord,
   metaBytes,
   mirrorStates,
+  ownStates,
+  recoStates,
 } from '../../../src/core/meta.js';
 import { PositionPage } from '../../../src/core/position-page.js';
 
@@ -53,11 +56,25 @@ const record: fc.Arbitrary<MirrorRecord> = fc.record({
   bootId: id,
   losses: u32,
   reach: sequence,
-  mirrors: fc.array(fc.record({ path: u32, inode: sequence, bornMs: sequence }), { maxLength: 64 }),
+  mirrors: fc.array(
+    fc.record({
+      path: u32,
+      inode: sequence,
+      bornMs: sequence,
+      sizeBytes: sequence,
+      writeMark: fc.oneof(fc.constant(''), id),
+    }),
+    { maxLength: 64 },
+  ),
+  reco: fc.constantFrom(...recoStates),
+  checkpoint: fc.constantFrom(...checkpointStates),
+  checkpointSequence: sequence,
+  own: fc.constantFrom(...ownStates),
+  ownSince: sequence,
 });
 
 test('a mirror is another one when its path or its file is, as far as that is known (H33)', (t) => {
-  const one = { path: 1, inode: 2, bornMs: 3 };
+  const one = { path: 1, inode: 2, bornMs: 3, sizeBytes: 4, writeMark: '' };
   t.is(changedMirror([], [one]), undefined, 'never written');
   t.is(changedMirror([one, one], [one, one]), undefined);
   t.is(changedMirror([one], [one, one]), 1);

@@ -1,5 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { DeviceMap } from '../../../../src/core/bitmap/device-map.js';
 import { DirtyBitmap } from '../../../../src/core/bitmap/dirty-bitmap.js';
 import { mapBlockBytes } from '../../../../src/core/constants.js';
 import { Convergence } from '../../../../src/core/engine/convergence.js';
@@ -21,8 +22,38 @@ function bitmap(bits: number): DirtyBitmap {
 
 function make(blocks: readonly number[], recordsMax = 1000) {
   const maps = blocks.map(bitmap);
-  const devices = maps.map((todo) => ({ todo, sizeBytes: todo.bits * mapBlockBytes - 100 }));
-  return { maps, refresh: new Refresh('r1', devices, recordsMax) };
+  const devices = maps.map((todo) => ({
+    todo,
+    persisted: bitmap(todo.bits),
+    compare: bitmap(todo.bits),
+    sizeBytes: todo.bits * mapBlockBytes - 100,
+  }));
+  return { maps, refresh: new Refresh({ full: true, devices, recordsMax }) };
+}
+
+/** A journaled refresh of one device: these blocks may differ, and of these it is not known. */
+function journaled(blocks: number, dirty: readonly number[], unproven: readonly number[] = []) {
+  const sizeBytes = blocks * mapBlockBytes;
+  const map = new DeviceMap(new SharedArrayBuffer(DeviceMap.bytesFor(sizeBytes)), sizeBytes);
+  for (const block of dirty) map.mark(block * mapBlockBytes, mapBlockBytes);
+  for (const block of unproven) map.markCompare(block * mapBlockBytes, mapBlockBytes);
+  return { map, refresh: new Refresh({ full: false, devices: [map], recordsMax: 1000 }) };
+}
+
+function journaledFull() {
+  const { map } = journaled(20, []);
+  map.markAll();
+  return { map, refresh: new Refresh({ full: true, devices: [map], recordsMax: 1000 }) };
+}
+
+/** What is taken, as `first+count`, with a question mark when it is to be compared. */
+function takes(refresh: Refresh, max = 16): string[] {
+  const seen: string[] = [];
+  while (refresh.take(max, 0)) {
+    const { first, count, compare } = refresh.taken;
+    seen.push(`${first}+${count}${compare ? '?' : ''}`);
+  }
+  return seen;
 }
 
 /** Takes, numbers and acknowledges everything of one pass; returns `device:first+count`. */
@@ -38,7 +69,7 @@ function wholePass(refresh: Refresh, max = 4): string[] {
 
 test('a first pass takes every block of every device once, and the bits are clear then (R3)', (t) => {
   const { maps, refresh } = make([6, 3]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   t.deepEqual(wholePass(refresh), ['0:0+4', '0:4+2', '1:0+3']);
   t.deepEqual(
     maps.map((map) => map.count),
@@ -49,7 +80,7 @@ test('a first pass takes every block of every device once, and the bits are clea
 
 test('a bit that is set while its block is read is taken again in the next pass (H2)', (t) => {
   const { maps, refresh } = make([8]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   t.true(refresh.take(4, 0));
   maps[0]!.set(2, 1);
   refresh.records.push(0, 0, 4);
@@ -60,7 +91,7 @@ test('a bit that is set while its block is read is taken again in the next pass 
 
 test('a link that is never busy for long has a rate all the same (Rule 43a)', (t) => {
   const { maps, refresh } = make([8]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   t.true(refresh.take(8, 1000));
   refresh.acknowledged(refresh.records.push(0, 0, 8), false, 1002);
   t.is(refresh.linkBytesPerSecond, (8 * mapBlockBytes) / 0.002);
@@ -78,36 +109,124 @@ test('the last block of a device is as long as the device', (t) => {
 
 test('records that were not acknowledged return when the link breaks; acknowledged ones do not (R3)', (t) => {
   const { maps, refresh } = make([12]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   for (let i = 0; i < 3; i += 1) {
     refresh.take(4, 0);
     refresh.records.push(0, refresh.taken.first, refresh.taken.count);
   }
   refresh.acknowledged(1, true, 0);
   refresh.linkLost();
-  refresh.begin('boot', 'r1');
+  refresh.begin(true);
   t.is(maps[0]!.count, 8);
   t.deepEqual(wholePass(refresh), ['0:4+4', '0:8+4']);
 });
 
-test('after another boot of the secondary, or without its word for it, all ones again (R10)', (t) => {
-  for (const [bootId, named] of [
-    ['boot2', 'r1'],
-    ['boot', undefined],
-    ['boot', 'r0'],
-  ] as const) {
-    const { maps, refresh } = make([12]);
-    refresh.begin('boot', undefined);
-    wholePass(refresh);
-    refresh.linkLost();
-    refresh.begin(bootId, named);
-    t.is(maps[0]!.count, 12);
-  }
+test('when the secondary has not kept what it acknowledged, all ones again (R10)', (t) => {
+  const { maps, refresh } = make([12]);
+  refresh.begin(true);
+  t.is(maps[0]!.count, 12, 'at first there is nothing to keep');
+  wholePass(refresh);
+  refresh.linkLost();
+  refresh.begin(true);
+  t.is(maps[0]!.count, 0);
+  refresh.linkLost();
+  refresh.begin(false);
+  t.is(maps[0]!.count, 12);
+});
+
+test('a smart refresh does what may differ, and starts over from that, not from all (R10)', (t) => {
+  const { map, refresh } = journaled(12, [2, 3, 9]);
+  map.todo.empty();
+  refresh.begin(false);
+  t.deepEqual(takes(refresh), ['2+2', '9+1']);
+  t.is(refresh.totalBytes, 3 * mapBlockBytes);
+  t.is(refresh.doneBytes, refresh.totalBytes);
+  refresh.linkLost();
+  refresh.begin(false);
+  t.deepEqual(takes(refresh), ['2+2', '9+1']);
+});
+
+test('unproven blocks are taken apart from the others, to be compared (Rules 17, 36)', (t) => {
+  const { refresh } = journaled(40, [2, 3, 20], [4, 5, 6, 30]);
+  refresh.begin(false);
+  t.deepEqual(takes(refresh), ['2+2', '4+3?', '20+1', '30+1?']);
+});
+
+test('a full refresh compares nothing', (t) => {
+  const { map } = journaled(8, [], [0, 1, 2]);
+  const refresh = new Refresh({ full: true, devices: [map], recordsMax: 10 });
+  refresh.begin(false);
+  t.deepEqual(takes(refresh), ['0+8']);
+});
+
+test('a block is compared once: marked again it is sent; given back it is compared (H17)', (t) => {
+  const { map, refresh } = journaled(8, [], [1, 2]);
+  refresh.begin(false);
+  refresh.take(8, 0);
+  map.mark(mapBlockBytes, mapBlockBytes);
+  refresh.equal(0, 1, 2);
+  t.deepEqual(takes(refresh), []);
+  refresh.endPass(quiet);
+  t.deepEqual(takes(refresh), ['1+1']);
+  refresh.giveBack(0, 2, 1, true);
+  refresh.endPass(quiet);
+  t.deepEqual(takes(refresh), ['2+1?']);
+});
+
+test('what a killed refresh found equal is unproven all the same for the next one (Rule 17)', (t) => {
+  const { map, refresh } = journaled(8, [], [0, 1, 2, 3]);
+  refresh.begin(false);
+  refresh.take(8, 0);
+  refresh.equal(0, 0, 4);
+  refresh.linkLost();
+  const next = new Refresh({ full: false, devices: [map], recordsMax: 10 });
+  next.begin(false);
+  t.deepEqual(takes(next), ['0+4?']);
+});
+
+test('the part of a compared take that is not kept is compared later', (t) => {
+  const { refresh } = journaled(8, [], [0, 1, 2, 3]);
+  refresh.begin(false);
+  refresh.take(8, 0);
+  refresh.keep(1);
+  t.deepEqual(takes(refresh), ['1+3?']);
+});
+
+test('an abort of a journaled phase b gives back what was not acknowledged in it (R9)', (t) => {
+  const { map, refresh } = journaled(12, [0, 1, 2, 3], [8, 9]);
+  refresh.begin(false);
+  // Of block 0 a record of phase a is under way when it is frozen.
+  refresh.take(1, 0);
+  refresh.records.push(0, 0, 1);
+  map.mark(0, 1);
+  refresh.freeze();
+  t.deepEqual(takes(refresh), ['0+4', '8+2?']);
+  refresh.records.push(0, 0, 1);
+  refresh.records.push(0, 1, 1);
+  refresh.records.push(0, 2, 2);
+  refresh.equal(0, 8, 1);
+  refresh.acknowledged(1, true, 0);
+  t.true(refresh.acknowledged(3, true, 0));
+  refresh.giveBack(0, 9, 1, true);
+  refresh.abort();
+  t.deepEqual(takes(refresh), ['2+2', '9+1?']);
+});
+
+test('a record of phase a that is acknowledged in phase b proves nothing about F (R9)', (t) => {
+  const { map, refresh } = journaled(12, [0]);
+  refresh.begin(false);
+  refresh.take(1, 0);
+  refresh.records.push(0, 0, 1);
+  map.mark(0, 1);
+  refresh.freeze();
+  refresh.acknowledged(1, true, 0);
+  refresh.abort();
+  t.deepEqual(takes(refresh), ['0+1']);
 });
 
 test('only part of a take is kept: the rest is walked next', (t) => {
   const { maps, refresh } = make([8]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   refresh.take(8, 0);
   refresh.keep(3);
   t.is(maps[0]!.count, 5);
@@ -116,7 +235,7 @@ test('only part of a take is kept: the rest is walked next', (t) => {
 
 test('phase b walks the frozen rest once; writes meanwhile go to todo and are not walked (R4, R5)', (t) => {
   const { maps, refresh } = make([8]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   wholePass(refresh);
   maps[0]!.set(1, 2);
   refresh.endPass(quiet);
@@ -131,7 +250,7 @@ test('phase b walks the frozen rest once; writes meanwhile go to todo and are no
 
 test('an abort puts all of the frozen rest back, sent or not, acknowledged or not (R9, H5)', (t) => {
   const { maps, refresh } = make([32]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   wholePass(refresh);
   maps[0]!.set(0, 10);
   refresh.endPass(quiet);
@@ -147,7 +266,7 @@ test('an abort puts all of the frozen rest back, sent or not, acknowledged or no
 
 test('a second attempt does not remember the frozen rest of the first', (t) => {
   const { maps, refresh } = make([8]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   wholePass(refresh);
   maps[0]!.set(0, 2);
   refresh.endPass(quiet);
@@ -162,7 +281,7 @@ test('a second attempt does not remember the frozen rest of the first', (t) => {
 
 test('acks that arrive late after an abort are not believed twice, nor are they a breach', (t) => {
   const { refresh } = make([8]);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   wholePass(refresh);
   refresh.endPass(quiet);
   refresh.freeze();
@@ -178,7 +297,7 @@ test('acks that arrive late after an abort are not believed twice, nor are they 
 
 test('unacknowledged records are bounded: nothing more is taken until an ack comes (I12)', (t) => {
   const { refresh } = make([40], 3);
-  refresh.begin('boot', undefined);
+  refresh.begin(false);
   for (let i = 0; i < 3; i += 1) {
     t.true(refresh.take(1, 0));
     refresh.records.push(0, refresh.taken.first, 1);
@@ -199,66 +318,90 @@ test('no block is lost whatever happens: it is in todo, frozen, taken, or acknow
     fc.record({ do: fc.constant('freeze' as const) }),
     fc.record({ do: fc.constant('abort' as const) }),
   );
+  const blocks = fc.uniqueArray(fc.integer({ min: 0, max: 19 }));
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
-      const { maps, refresh } = make([20]);
-      const todo = maps[0]!;
-      let boot = 'boot';
-      let mirror = Array.from({ length: 20 }, () => -1);
+    fc.property(fc.boolean(), blocks, blocks, fc.array(step, { maxLength: 150 }), (...given) => {
+      const [full, dirty, unproven, steps] = given;
+      const { map, refresh } = full ? journaledFull() : journaled(20, dirty, unproven);
+      const { todo } = map;
+      // What the mirror shows, and what is in `.i` over it; of a full refresh it is all the mirror.
+      const before = Array.from({ length: 20 }, (_, block) => (dirty.includes(block) ? -1 : 0));
+      let mirror = full ? before.map(() => -1) : [...before];
       const local = Array.from({ length: 20 }, () => 0);
-      let taken: { first: number; values: number[] }[] = [];
-      let sent: { first: number; values: number[]; number: number }[] = [];
+      interface Piece {
+        readonly first: number;
+        readonly values: number[];
+        readonly compare: boolean;
+      }
+      let taken: Piece[] = [];
+      let sent: (Piece & { number: number })[] = [];
       let version = 0;
-      refresh.begin(boot, undefined);
-      const drop = () => {
-        for (const { first, values } of taken) refresh.giveBack(0, first, values.length);
+      refresh.begin(false);
+      const giveBack = () => {
+        for (const { first, values, compare } of taken) {
+          refresh.giveBack(0, first, values.length, compare);
+        }
         taken = [];
-        sent = [];
       };
       for (const one of steps) {
         if (one.do === 'write') {
           local[one.block] = ++version;
-          todo.set(one.block, 1);
+          map.mark(one.block * mapBlockBytes, 1);
         } else if (one.do === 'take') {
           if (!refresh.take(one.max, 0)) {
             if (refresh.phase === 'a' && refresh.passOver) refresh.endPass(busy);
             continue;
           }
-          const { first, count } = refresh.taken;
-          taken.push({ first, values: local.slice(first, first + count) });
+          const { first, count, compare } = refresh.taken;
+          taken.push({ first, values: local.slice(first, first + count), compare });
         } else if (one.do === 'send' && taken.length > 0) {
           const piece = taken.shift()!;
-          const number = refresh.records.push(0, piece.first, piece.values.length);
-          sent.push({ ...piece, number });
+          const { first, values } = piece;
+          if (piece.compare) {
+            // Compared with what the other side has by now; what was sent before is there first.
+            for (const { first: at, values: earlier } of sent)
+              mirror.splice(at, earlier.length, ...earlier);
+            for (const { number } of sent.splice(0)) refresh.acknowledged(number, false, 0);
+            for (const [index, value] of values.entries()) {
+              const block = first + index;
+              if (mirror[block] === value) refresh.equal(0, block, 1);
+              else
+                sent.push({
+                  first: block,
+                  values: [value],
+                  compare: false,
+                  number: refresh.records.push(0, block, 1),
+                });
+            }
+          } else sent.push({ ...piece, number: refresh.records.push(0, first, values.length) });
         } else if (one.do === 'ack' && sent.length > 0) {
           const { first, values, number } = sent.shift()!;
-          if (refresh.phase === 'a') mirror.splice(first, values.length, ...values);
+          if (!full || refresh.phase === 'a') mirror.splice(first, values.length, ...values);
           if (!refresh.acknowledged(number, false, 0)) return false;
-        } else if (one.do === 'freeze' && refresh.phase === 'a' && sent.length === 0) {
+        } else if (one.do === 'freeze' && refresh.phase === 'a' && (!full || sent.length === 0)) {
           // What was read and not sent becomes part of the frozen rest.
-          drop();
+          giveBack();
           refresh.freeze();
         } else if (one.do === 'abort' && refresh.phase === 'b') {
-          drop();
+          giveBack();
+          sent = [];
           refresh.abort();
         } else if (one.do === 'lost') {
-          drop();
+          giveBack();
+          sent = [];
           if (refresh.phase === 'b') refresh.abort();
           else refresh.linkLost();
-          if (one.boot) {
-            boot = `${boot}'`;
-            mirror = mirror.fill(-1);
-          }
-          refresh.begin(boot, 'r1');
+          if (one.boot) mirror = full ? mirror.fill(-1) : [...before];
+          refresh.begin(!one.boot);
         }
       }
       // An abort gives everything back that may differ: then todo covers every difference (I5).
-      drop();
+      giveBack();
       if (refresh.phase === 'b') refresh.abort();
       else refresh.linkLost();
       return local.every((value, block) => mirror[block] === value || todo.has(block));
     }),
-    { numRuns: 500 },
+    { numRuns: 1000 },
   );
   t.pass();
 });

@@ -2,6 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import {
+  ownDeviceLayout,
+  ownPageLayout,
+  ownVersion,
+} from '../../../../src/core/journal/own-map.js';
 import { recordTable } from '../../../../src/core/journal/recovery.js';
 import { segmentLayout, segmentVersion } from '../../../../src/core/journal/segment.js';
 import { layoutTable } from '../../../../src/core/layout.js';
@@ -21,6 +26,8 @@ const layouts = [
   positionPageLayout,
   positionSlotLayout,
   segmentLayout,
+  ownPageLayout,
+  ownDeviceLayout,
 ];
 
 /** The rows of the markdown table after the line `<!-- table: id -->`. */
@@ -38,7 +45,8 @@ for (const declared of layouts) {
 
 test('every byte table of docs/journal.md belongs to a layout in the code', (t) => {
   const named = lines.flatMap((line) => /^<!-- table: (.+) -->$/.exec(line)?.[1] ?? []);
-  const known = [...layouts.map(({ id }) => id), 'versions-meta', 'versions-segment'];
+  const versions = ['versions-meta', 'versions-segment', 'versions-own'];
+  const known = [...layouts.map(({ id }) => id), ...versions];
   t.deepEqual(named.toSorted(), known.toSorted());
 });
 
@@ -46,6 +54,7 @@ test('the version logs end with the versions of the code', (t) => {
   const last = (id: string) => Number(table(id).at(-1)?.split('|')[1]);
   t.is(last('versions-meta'), metaVersion);
   t.is(last('versions-segment'), segmentVersion);
+  t.is(last('versions-own'), ownVersion);
 });
 
 test('docs/journal.md lists every row of Rule 25 with its verdict, in order', (t) => {
