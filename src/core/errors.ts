@@ -97,6 +97,8 @@ export const errorTable = {
   TDMF_CONFIG_INVALID: row('usage', false, '{file}: {problem}', 'Correct the file and run tdmfctl config check.'),
   TDMF_CONFIG_OPEN: row('operating', false, '{file} holds a secret and others may read it (mode {mode})', 'Run chmod 600 on it; if others could read it, make a new group.'),
   TDMF_CONFIG_MISSING: row('usage', false, '{file} does not exist', 'Run tdmfctl config add-group.'),
+  TDMF_TUNABLE_INVALID: row('usage', false, '{problem}', 'Run tdmfctl set -g N to see the tunables; docs/configuration.md says what they do.'),
+  TDMF_TUNABLE_UNRECORDED: row('refusal', false, 'the group was never started: its file has the word on tunables', 'Set tunables: in p###.cfg, or start the group first.'),
   TDMF_CONFIRM: row('refusal', false, '{loss}', 'Say --yes if that is meant.'),
   TDMF_USAGE: row('usage', false, '{problem}', 'See tdmfctl help.'),
   // pstore
