@@ -174,7 +174,10 @@ export class GroupCommands {
       map: durable.map,
       dirty: durable.mapAll || durable.mode === 'tracking',
       appending: this.#appending,
+      past: [],
       refreshId: durable.refresh?.id,
+      refreshKind: durable.refresh?.kind,
+      order: durable.refresh?.kind,
     };
   }
 

@@ -209,7 +209,23 @@ export interface PrimaryLineage {
   readonly map: 'continuous' | 'unproven' | 'broken';
   readonly dirty: boolean;
   readonly appending: boolean;
+  /** Bounds of the eras of `base` and `chain`, where known (rows 6e, 7). */
+  readonly past: readonly PastEra[];
+  /** The refresh or backfresh that is open. */
   readonly refreshId: string | undefined;
+  readonly refreshKind: RefreshKind | 'back' | undefined;
+  /**
+   * What an operator ordered and is not done: the table's "operator may" holds for it (I19). `normal`:
+   * override state normal, row 11: the mirror may be taken as it is.
+   */
+  readonly order: RefreshKind | 'back' | 'normal' | undefined;
+}
+
+/** An era that is over: no sequence above `stamped` was ever given. */
+export interface PastEra {
+  readonly era: Era;
+  readonly released: number;
+  readonly stamped: number;
 }
 
 export interface GroupDevice {
