@@ -433,8 +433,9 @@ export class PmdTalk implements LinkOwner, PumpSources {
 function permits({ action, drain }: LineageDecision, kind: RefreshKind): boolean {
   switch (action) {
     case 'refresh':
-    case 'refresh-resume':
       return kind === 'full';
+    case 'refresh-resume':
+      return true;
     case 'resume':
     case 'smart':
     case 'era':

@@ -140,8 +140,8 @@ export const lineageRows: readonly LineageRow[] = [
   { row: '10u', when: { ...placed, own: 'unknown', ordered: 'smart', era: 'earlier', place: ['behind', 'within', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'only a comparison of all can mend it' },
   { row: '10o', when: { ...placed, own: 'known', ordered: 'smart', era: 'earlier', place: ['behind', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
   { row: '10b', when: { ...placed, own: 'known', ordered: 'smart', era: 'earlier', place: 'within', map: notContinuous }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
-  { row: '10d', when: { ...current, own: 'unknown', ordered: 'smart', duty: still }, action: 'wait', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same, after the BAB' },
-  { row: '10e', when: { ...current, own: 'known', ordered: 'smart', duty: still, map: notContinuous }, action: 'wait', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same, after the BAB' },
+  { row: '10d', when: { ...current, own: 'unknown', ordered: 'smart', duty: still }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
+  { row: '10e', when: { ...current, own: 'known', ordered: 'smart', duty: still, map: notContinuous }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
   { row: '10f', when: { ...placed, ...foreign, ordered: 'smart', era: 'current', place: ['behind', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
 
   { row: '11', when: { ...earlier, ordered: 'normal', place: 'within', map: 'continuous', since: 'changed' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the operator takes it as it is' },

@@ -132,7 +132,7 @@ function judgeMirror(primary: PrimarySide, secondary: SecondarySide): Facts['mir
       return 'whole';
     case 'incoherent':
       if (refreshId !== undefined) {
-        return refreshId === primary.refreshId && primary.refreshKind === 'full'
+        return refreshId === primary.refreshId && primary.refreshKind !== 'back'
           ? 'mine'
           : 'unfinished';
       }

@@ -140,7 +140,7 @@ function scenarios(): void {
   test('row 2: no era in common', scenario, '2', 'refuse', {}, { ...at(e3, 5), history: [reco] }, { code: 'TDMF_LINEAGE_UNRELATED' });
   test('row 2: coherent without a position', scenario, '2', 'refuse', {}, { position: undefined, durable: undefined });
   test('row 3: our unfinished refresh goes on', scenario, '3', 'refresh-resume', ordered('full'), { state: 'incoherent', refreshId: 'r', position: undefined, durable: undefined });
-  test('row 3 not: a journaled refresh leaves no mirror incoherent', scenario, '3x', 'refuse', begun('smart'), { state: 'incoherent', refreshId: 'r' });
+  test('row 3 not: a backfresh leaves no mirror unfinished', scenario, 'B3', 'refuse', ordered('back'), { state: 'incoherent', refreshId: 'r' });
   test('row 3x: a refresh that was killed', scenario, '3x', 'refuse', {}, { state: 'incoherent', refreshId: 'r' }, { code: 'TDMF_LINEAGE_INCOHERENT' });
   test('row 3x: damage, incoherent without a position', scenario, '3x', 'refuse', {}, { state: 'incoherent', position: undefined, durable: undefined });
   test('row 3n: half of a refresh is not taken for a mirror', scenario, '3n', 'refuse', { ...override, refreshId: 'r', refreshKind: 'full' }, { state: 'incoherent', refreshId: 'r' });
@@ -226,8 +226,8 @@ function scenarios(): void {
   test('row 10u: modified, nobody knows where', scenario, '10u', 'refuse', ordered('smart'), { ...at(e1, 95), ...own('unknown') });
   test('row 10o: released entries are missing too', scenario, '10o', 'refuse', ordered('smart'), { ...at(e1, 89), ...own('known') });
   test('row 10b: our own changes are not all known', scenario, '10b', 'refuse', { ...ordered('smart'), map: 'broken' }, { ...at(e1, 95), ...own('known') });
-  test('row 10d: modified in the present era, nobody knows where', scenario, '10d', 'wait', launched, own('unknown'), { drain: true });
-  test('row 10e: modified in the present era, our map is broken', scenario, '10e', 'wait', { ...launched, map: 'broken' }, own('known'), { drain: true });
+  test('row 10d: modified in the present era, nobody knows where', scenario, '10d', 'refuse', launched, own('unknown'));
+  test('row 10e: modified in the present era, our map is broken', scenario, '10e', 'refuse', { ...launched, map: 'broken' }, own('known'));
   test('row 10f: modified, and released entries are missing', scenario, '10f', 'refuse', launched, { ...at(e2, 170, 149), ...own('known') });
   test('row 11: override: taken as it is, UNVERIFIED', scenario, '11', 'era', { ...override, dirty: true }, at(e1, 95), { adopt: true });
   test('row 11n: override of one whose range is not known', scenario, '11n', 'era', { ...override, chain: [e3] }, at(e3, 7), { adopt: true });
