@@ -17,14 +17,27 @@ import { babEntryPayloadMax, heartbeatMs } from '../core/constants.js';
 import { FrameBuffers } from '../core/engine/frame-buffers.js';
 import { type OpenRefresh, primarySide } from '../core/engine/handshake.js';
 import { Window } from '../core/engine/window.js';
-import type { ErrorDetails } from '../core/errors.js';
+import { type ErrorDetails, TdmfError } from '../core/errors.js';
 import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
 import { decodeSecret } from '../core/psk.js';
+import type { EntryTable } from '../core/wire/entry.js';
 import { protocolVersion } from '../core/wire/frame.js';
-import type { Ack, ControlMessage, EraHandOver, Welcome } from '../core/wire/messages.js';
+import type {
+  Ack,
+  ControlMessage,
+  EraHandOver as EraOffer,
+  Welcome,
+} from '../core/wire/messages.js';
 import type { ActorContext } from './actor.js';
 import { EntrySender } from './entry-sender.js';
-import type { GroupMessage, MirrorState, PrimaryLineage, RefreshKind } from './messages.js';
+import type {
+  EraHandOver,
+  GroupMessage,
+  MirrorState,
+  PrimaryLineage,
+  RefreshKind,
+} from './messages.js';
+import type { PmdBackfresh } from './pmd-backfresh.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
 import type { ChunkTunables, PmdOptions } from './pmd-options.js';
 import { PmdPump, type PumpSources } from './pmd-pump.js';
@@ -38,6 +51,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
   tunables: ChunkTunables;
   /** The refresh that is carried out now, if any. */
   run: PmdRefresh | undefined;
+  /** The backfresh that is carried out now, if any. */
+  back: PmdBackfresh | undefined;
   /** A refresh that was committed; the lineage goes on naming it until the group has recorded that. */
   committedId: string | undefined;
   readonly #context: ActorContext;
@@ -50,8 +65,10 @@ export class PmdTalk implements LinkOwner, PumpSources {
   #welcome: Welcome | undefined;
   /** What the table said last of this session. */
   #decision: LineageDecision | undefined;
+  /** What the session there is was opened for. */
+  #purpose: 'mirror' | 'backfresh' = 'mirror';
   /** The era that was offered to the mirror and not taken yet. */
-  #offered: EraHandOver | undefined;
+  #offered: EraOffer | undefined;
   #toldDrained = false;
   #settled = false;
 
@@ -90,6 +107,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     const before = this.#lineage?.order;
     this.#lineage = lineage;
     if (lineage.appending) this.#toldDrained = false;
+    this.#keepPurpose();
     const session = this.#admitted;
     if (session === undefined) return;
     if (lineage.order !== undefined && lineage.order !== before && this.run === undefined) {
@@ -111,6 +129,36 @@ export class PmdTalk implements LinkOwner, PumpSources {
     else if (!this.#attachRun(session)) this.#judgeAgain(session);
   }
 
+  /** Begins the backfresh, on the session there is if that is what it is for. */
+  startBackfresh(back: PmdBackfresh): void {
+    this.back = back;
+    const session = this.#admitted;
+    if (this.#purpose === 'backfresh' && session !== undefined) this.#attachBackfresh(session);
+    this.#keepPurpose();
+    this.link.send({ type: 'retry.hurried' });
+  }
+
+  /** The group has recorded the end of it, or killed it. */
+  endBackfresh(handOver: EraHandOver | undefined): void {
+    if (this.back === undefined) return;
+    this.back.handOver = handOver;
+    const session = this.#admitted;
+    if (handOver === undefined) this.#leaveBackfresh();
+    else if (session === undefined) this.link.send({ type: 'retry.hurried' });
+    else this.#handOver(session);
+  }
+
+  /** The operator overrode the mode: the mirror is looked at again, with what he said. */
+  judgeAnew(): void {
+    if (this.link.session !== undefined) this.link.send({ type: 'session.renew' });
+    else this.link.send({ type: 'retry.hurried' });
+  }
+
+  /** To a secondary that has admitted us; without one nobody needs to hear it. */
+  say(message: ControlMessage): void {
+    this.#admitted?.control(message);
+  }
+
   wantFlush(): void {
     this.#pump.wantFlush();
   }
@@ -119,6 +167,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     const { nodeId, loopback, version, deviceList } = this.#options;
     const side = this.#side();
     const { era, s0, stamped, released, sentMax, lease, refreshId, refreshKind } = side;
+    this.#purpose = this.#wantedPurpose;
     session.control({
       kind: 'hello',
       protocol: protocolVersion,
@@ -138,7 +187,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
       lease,
       refreshId,
       refreshKind,
-      purpose: refreshKind === 'back' ? 'backfresh' : 'mirror',
+      purpose: this.#purpose,
     });
   }
 
@@ -156,6 +205,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#settled = false;
     this.entries.drain.end();
     this.run?.linkLost();
+    this.back?.linkLost();
     // Until the next session says otherwise, everything that is not durable is to be sent again.
     this.#reader.setSent(this.#reader.durable);
     this.#reader.awake();
@@ -176,13 +226,18 @@ export class PmdTalk implements LinkOwner, PumpSources {
         break;
       case 'refreshReady':
         // An answer to a refresh that was killed meanwhile says nothing.
+        // What was asked before this word is answered, or never will be.
+        session.hashesUnderWay = 0;
         if (this.run?.ready(message.refreshId, message.kept)) this.#settle();
+        if (this.back?.ready(message.refreshId, message.kept)) this.#settle();
         break;
       case 'dirt':
-        this.#breachIf(session, this.run?.dirt(message));
+        this.#breachIf(session, (this.back ?? this.run)?.dirt(message));
         break;
       case 'differs':
+        session.hashesUnderWay = Math.max(0, session.hashesUnderWay - 1);
         if (message.batch > session.hashBatches) session.breach('an answer without a question');
+        else if (this.back !== undefined) this.#breachIf(session, this.back.differs(message));
         else this.#breachIf(session, this.run?.compared(message));
         break;
       case 'committed':
@@ -196,12 +251,25 @@ export class PmdTalk implements LinkOwner, PumpSources {
         }
         this.#tell({ type: 'mirror.stateChanged', mirrorState: mirrorStateOf(message.state) });
         break;
+      case 'checkpointState': {
+        const { state, sequence, code } = message;
+        this.#tell({ type: 'checkpoint.changed', state, sequence, code });
+        break;
+      }
+      case 'checkpointWanted':
+        this.#tell({ type: 'checkpoint.wanted', on: message.on });
+        break;
       case 'eraTaken':
         this.#eraTaken(session, message.era);
         break;
       default:
         session.breach(`a secondary does not send ${message.kind}`);
     }
+  }
+
+  /** Blocks of the mirror, in a backfresh. */
+  blocks(bytes: Uint8Array, table: EntryTable): void {
+    this.#breachIf(this.link.session!, this.back?.blocks(bytes, table));
   }
 
   ack(ack: Readonly<Ack>): void {
@@ -257,6 +325,11 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#pump.attach(session, new Window(welcome.windowBytes));
     const { run } = this;
     if (run?.awaitsVerdict === true && run.committedMeanwhile(welcome)) this.#committed(run);
+    if (this.back?.handOver !== undefined) {
+      this.link.send({ type: 'peer.welcomed' });
+      this.#handOver(session);
+      return;
+    }
     const decision = decideLineage(this.#side(), welcome);
     this.#context.log.write('info', 'handshake', { row: decision.row, action: decision.action });
     this.#decision = decision;
@@ -279,7 +352,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.link.send({ type: 'peer.welcomed' });
     this.#tellDecided(decision);
     if (action === 'era' && this.#lineage!.appending) this.#offer(session, decision);
-    this.#attachRun(session);
+    if (this.#purpose === 'backfresh') this.#attachBackfresh(session);
+    else this.#attachRun(session);
     this.#tellDrained();
     this.schedule();
   }
@@ -307,6 +381,59 @@ export class PmdTalk implements LinkOwner, PumpSources {
     return true;
   }
 
+  #attachBackfresh(session: PmdSession): void {
+    if (this.back === undefined || this.#decision?.action !== 'back') return;
+    this.back.attach(session, this.#welcome!, this.#decision.union);
+  }
+
+  /** The local devices are equal to the mirror, durably: it goes on in their era (Rule 30). */
+  #handOver(session: PmdSession): void {
+    const { from, era, s0 } = this.back!.handOver!;
+    const { position } = this.#welcome!;
+    if (position?.era === era) {
+      this.#homeAgain(era);
+    } else if (position?.era !== from.era || position.sequence !== from.sequence) {
+      // Somebody wrote there meanwhile: the table says what is what.
+      const { code, message } = new TdmfError('TDMF_LINEAGE_OLD');
+      this.#tell({ type: 'backfresh.failed', refreshId: this.back!.refreshId, code, message });
+      this.#leaveBackfresh();
+    } else {
+      this.#offered = { kind: 'era', from, era, s0, adopt: false };
+      session.control(this.#offered);
+    }
+  }
+
+  #homeAgain(era: string): void {
+    this.#settle();
+    this.#tell({ type: 'pmd.eraTaken', era });
+    this.#leaveBackfresh();
+  }
+
+  /** Nothing of it is in flight any more when the group hears of its end. */
+  #leaveBackfresh(): void {
+    const { back } = this;
+    if (back === undefined) return;
+    this.back = undefined;
+    const killed = back.handOver === undefined;
+    const { refreshId } = back;
+    const ended = this.#context.guard((writtenBytes: number) => {
+      if (killed) this.#tell({ type: 'backfresh.ended', refreshId, writtenBytes });
+    });
+    void back.end().then(ended);
+    this.#keepPurpose();
+  }
+
+  get #wantedPurpose(): 'mirror' | 'backfresh' {
+    const back = this.back !== undefined || this.#lineage?.refreshKind === 'back';
+    return back ? 'backfresh' : 'mirror';
+  }
+
+  /** A session is for one thing, as its `hello` said. */
+  #keepPurpose(): void {
+    if (this.link.session === undefined || this.#purpose === this.#wantedPurpose) return;
+    this.link.send({ type: 'session.renew' });
+  }
+
   /** Rule 8b: the mirror goes on in the era that is appended, exactly where it stands. */
   #offer(session: PmdSession, { era, from, adopt }: LineageDecision): void {
     const { position } = this.#mirrorNow();
@@ -321,6 +448,10 @@ export class PmdTalk implements LinkOwner, PumpSources {
       return;
     }
     this.#offered = undefined;
+    if (this.back !== undefined) {
+      this.#homeAgain(era);
+      return;
+    }
     if (!this.entries.begin(era, offered.s0)) {
       this.link.refuse('TDMF_LINEAGE_MIRROR_BEHIND', {});
       return;

@@ -15,6 +15,7 @@ import type { TimerHandle } from '../ports/clock.js';
 import type { Actor, ActorContext, StartActor } from './actor.js';
 import type { GroupMessage, PmdMessage, SharedDevices } from './messages.js';
 import { Outbox } from './outbox.js';
+import { PmdBackfresh } from './pmd-backfresh.js';
 import type { PmdOptions } from './pmd-options.js';
 import { PmdRefresh } from './pmd-refresh.js';
 import { PmdTalk } from './pmd-talk.js';
@@ -100,6 +101,25 @@ class Pmd implements Actor<PmdMessage> {
       case 'pmd.devices':
         this.#changeDevices(message.devices);
         break;
+      case 'pmd.backfresh': {
+        const { refreshId, compareAll } = message;
+        this.#backfresh(refreshId, compareAll);
+        break;
+      }
+      case 'pmd.backfreshEnd':
+        if (talk.back?.refreshId === message.refreshId) talk.endBackfresh(message.handOver);
+        break;
+      case 'pmd.adoptMirror':
+        talk.judgeAnew();
+        break;
+      case 'pmd.checkpointOff':
+        talk.say({ kind: 'checkpointOff' });
+        break;
+      case 'pmd.checkpointRefused': {
+        const { on, code } = message;
+        talk.say({ kind: 'checkpointRefused', on, code, details: {} });
+        break;
+      }
       case 'pmd.tunables':
         talk.tunables = message;
         break;
@@ -114,9 +134,11 @@ class Pmd implements Actor<PmdMessage> {
     this.#tick?.cancel();
     await this.#talk.stop();
     await this.#devicesJob;
-    const { run } = this.#talk;
+    const { run, back } = this.#talk;
     this.#talk.run = undefined;
+    this.#talk.back = undefined;
     await run?.end(false);
+    await back?.end();
     await this.#closeDevices();
     this.#outbox.close();
   }
@@ -160,6 +182,16 @@ class Pmd implements Actor<PmdMessage> {
     this.#talk.startRun(run);
     this.#tick?.cancel();
     this.#tellProgress();
+  }
+
+  #backfresh(refreshId: string, compareAll: boolean): void {
+    const talk = this.#talk;
+    if (talk.back?.refreshId === refreshId) return;
+    void talk.back?.end();
+    const tell = (message: GroupMessage) => this.#tell(message);
+    const back = new PmdBackfresh(this.#context, { refreshId, compareAll, maps: this.#maps, tell });
+    void back.useDevices(this.#devices);
+    talk.startBackfresh(back);
   }
 
   #tellProgress(): void {
@@ -211,9 +243,11 @@ class Pmd implements Actor<PmdMessage> {
     this.#devicesJob = this.#devicesJob
       .then(async () => {
         await this.#talk.run?.useDevices(undefined);
+        await this.#talk.back?.useDevices(undefined);
         await this.#closeDevices();
         this.#adopt(devices);
         await this.#talk.run?.useDevices(this.#devices);
+        await this.#talk.back?.useDevices(this.#devices);
         this.#tell({ type: 'pmd.devicesClosed' });
         this.#talk.schedule();
       })
