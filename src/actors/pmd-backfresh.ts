@@ -29,7 +29,7 @@ import type { TimerHandle } from '../ports/clock.js';
 import type { ActorContext } from './actor.js';
 import { BackfreshBatches } from './backfresh-batches.js';
 import { deviceCall } from './device-call.js';
-import type { BackfreshCursor, EraHandOver, GroupMessage } from './messages.js';
+import type { BackfreshCursor, GroupMessage } from './messages.js';
 import type { PmdSession } from './pmd-session.js';
 
 export interface PmdBackfreshOptions {
@@ -43,8 +43,6 @@ type State = 'waiting' | 'beginning' | 'walking' | 'finishing' | 'finished' | 'f
 
 export class PmdBackfresh {
   readonly refreshId: string;
-  /** The group has recorded the end: the mirror is to go on in this era. */
-  handOver: EraHandOver | undefined;
   readonly #context: ActorContext;
   readonly #options: PmdBackfreshOptions;
   readonly #walk: Backfresh;
@@ -130,7 +128,7 @@ export class PmdBackfresh {
     return true;
   }
 
-  differs(answer: Differs): string | undefined {
+  compared(answer: Differs): string | undefined {
     if (this.#state !== 'walking' || this.#batches === undefined) return undefined;
     const problem = this.#batches.differs(answer);
     this.#advance();

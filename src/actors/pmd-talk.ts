@@ -15,10 +15,8 @@ import type { BabReader } from '../core/bab/reader.js';
 import type { DeviceMap } from '../core/bitmap/device-map.js';
 import { babEntryPayloadMax, heartbeatMs } from '../core/constants.js';
 import { FrameBuffers } from '../core/engine/frame-buffers.js';
-import { type OpenRefresh, primarySide } from '../core/engine/handshake.js';
 import { Window } from '../core/engine/window.js';
-import { type ErrorDetails, TdmfError } from '../core/errors.js';
-import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
+import type { LineageDecision } from '../core/lineage/decide.js';
 import { decodeSecret } from '../core/psk.js';
 import type { EntryTable } from '../core/wire/entry.js';
 import { protocolVersion } from '../core/wire/frame.js';
@@ -30,19 +28,14 @@ import type {
 } from '../core/wire/messages.js';
 import type { ActorContext } from './actor.js';
 import { EntrySender } from './entry-sender.js';
-import type {
-  EraHandOver,
-  GroupMessage,
-  MirrorState,
-  PrimaryLineage,
-  RefreshKind,
-} from './messages.js';
-import type { PmdBackfresh } from './pmd-backfresh.js';
+import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
+import { PmdHome } from './pmd-home.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
 import type { ChunkTunables, PmdOptions } from './pmd-options.js';
 import { PmdPump, type PumpSources } from './pmd-pump.js';
 import type { PmdRefresh } from './pmd-refresh.js';
 import type { PmdSession } from './pmd-session.js';
+import { PmdStanding } from './pmd-standing.js';
 
 export class PmdTalk implements LinkOwner, PumpSources {
   readonly link: PmdLink;
@@ -51,22 +44,13 @@ export class PmdTalk implements LinkOwner, PumpSources {
   tunables: ChunkTunables;
   /** The refresh that is carried out now, if any. */
   run: PmdRefresh | undefined;
-  /** The backfresh that is carried out now, if any. */
-  back: PmdBackfresh | undefined;
-  /** A refresh that was committed; the lineage goes on naming it until the group has recorded that. */
-  committedId: string | undefined;
+  readonly standing: PmdStanding;
+  readonly home: PmdHome;
   readonly #context: ActorContext;
   readonly #options: PmdOptions;
   readonly #reader: BabReader;
-  readonly #maps: readonly DeviceMap[];
   readonly #tell: (message: GroupMessage) => void;
   readonly #pump: PmdPump;
-  #lineage: PrimaryLineage | undefined;
-  #welcome: Welcome | undefined;
-  /** What the table said last of this session. */
-  #decision: LineageDecision | undefined;
-  /** What the session there is was opened for. */
-  #purpose: 'mirror' | 'backfresh' = 'mirror';
   /** The era that was offered to the mirror and not taken yet. */
   #offered: EraOffer | undefined;
   #toldDrained = false;
@@ -82,7 +66,6 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#context = context;
     this.#options = options;
     this.#reader = reader;
-    this.#maps = maps;
     this.#tell = tell;
     this.tunables = options.tunables;
     this.entries = new EntrySender(reader, new FrameBuffers());
@@ -92,26 +75,28 @@ export class PmdTalk implements LinkOwner, PumpSources {
     assert(key !== undefined, 'a group file with this key was read');
     const { tcpWindowBytes } = options.tunables;
     this.link = new PmdLink(context, { host, port, key, tcpWindowBytes }, this, tell);
+    this.standing = new PmdStanding(this.entries, reader, maps, options.loopback);
+    this.home = new PmdHome(context, this.standing, {
+      link: this.link,
+      tell,
+      offer: (session, { from, era, s0 }) => this.#offer(session, { from, era, s0, adopt: false }),
+    });
   }
 
   async stop(): Promise<void> {
     await this.link.stop();
   }
 
-  get lineage(): PrimaryLineage | undefined {
-    return this.#lineage;
-  }
-
   /** The record says something new. A session that waits for an order may have got it. */
   learn(lineage: PrimaryLineage): void {
-    const before = this.#lineage?.order;
-    this.#lineage = lineage;
+    const before = this.standing.lineage?.order;
+    this.standing.lineage = lineage;
     if (lineage.appending) this.#toldDrained = false;
-    this.#keepPurpose();
-    const session = this.#admitted;
-    if (session === undefined) return;
+    this.home.keepPurpose();
     if (lineage.order !== undefined && lineage.order !== before && this.run === undefined) {
-      this.#judgeAgain(session);
+      const session = this.#admitted;
+      if (session === undefined) this.link.send({ type: 'retry.hurried' });
+      else this.#judgeAgain(session);
     }
     this.#tellDrained();
   }
@@ -120,7 +105,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
   startRun(run: PmdRefresh): void {
     this.run = run;
     const { entries } = this;
-    entries.drain.end();
+    this.standing.streamEnds();
     // Append is off: nothing of before is ever drained (Rule 12.3). The map should have all of it.
     entries.markPending(run.maps);
     entries.dropThrough(entries.generation);
@@ -129,23 +114,10 @@ export class PmdTalk implements LinkOwner, PumpSources {
     else if (!this.#attachRun(session)) this.#judgeAgain(session);
   }
 
-  /** Begins the backfresh, on the session there is if that is what it is for. */
-  startBackfresh(back: PmdBackfresh): void {
-    this.back = back;
-    const session = this.#admitted;
-    if (this.#purpose === 'backfresh' && session !== undefined) this.#attachBackfresh(session);
-    this.#keepPurpose();
-    this.link.send({ type: 'retry.hurried' });
-  }
-
-  /** The group has recorded the end of it, or killed it. */
-  endBackfresh(handOver: EraHandOver | undefined): void {
-    if (this.back === undefined) return;
-    this.back.handOver = handOver;
-    const session = this.#admitted;
-    if (handOver === undefined) this.#leaveBackfresh();
-    else if (session === undefined) this.link.send({ type: 'retry.hurried' });
-    else this.#handOver(session);
+  /** Everything published is in the map: it is forgotten, not drained (Rule 12.3). */
+  drop(): void {
+    this.standing.streamEnds();
+    this.entries.dropAll();
   }
 
   /** The operator overrode the mode: the mirror is looked at again, with what he said. */
@@ -165,9 +137,9 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   opened(session: PmdSession): void {
     const { nodeId, loopback, version, deviceList } = this.#options;
-    const side = this.#side();
+    const side = this.standing.side(this.run);
     const { era, s0, stamped, released, sentMax, lease, refreshId, refreshKind } = side;
-    this.#purpose = this.#wantedPurpose;
+    this.home.purpose = this.home.wanted;
     session.control({
       kind: 'hello',
       protocol: protocolVersion,
@@ -187,25 +159,24 @@ export class PmdTalk implements LinkOwner, PumpSources {
       lease,
       refreshId,
       refreshKind,
-      purpose: this.#purpose,
+      purpose: this.home.purpose,
     });
   }
 
   connected(session: PmdSession): void {
-    const mirrorState = mirrorStateOf(this.#welcome!.state);
+    const mirrorState = mirrorStateOf(this.standing.welcome!.state);
     this.#tell({ type: 'link.connected', peer: session.peer, mirrorState });
   }
 
   detached(): void {
     this.#pump.detach();
-    this.#welcome = undefined;
-    this.#decision = undefined;
+    this.standing.sessionEnded();
     this.#offered = undefined;
     this.#toldDrained = false;
     this.#settled = false;
     this.entries.drain.end();
     this.run?.linkLost();
-    this.back?.linkLost();
+    this.home.back?.linkLost();
     // Until the next session says otherwise, everything that is not durable is to be sent again.
     this.#reader.setSent(this.#reader.durable);
     this.#reader.awake();
@@ -229,16 +200,15 @@ export class PmdTalk implements LinkOwner, PumpSources {
         // What was asked before this word is answered, or never will be.
         session.hashesUnderWay = 0;
         if (this.run?.ready(message.refreshId, message.kept)) this.#settle();
-        if (this.back?.ready(message.refreshId, message.kept)) this.#settle();
+        if (this.home.back?.ready(message.refreshId, message.kept)) this.#settle();
         break;
       case 'dirt':
-        this.#breachIf(session, (this.back ?? this.run)?.dirt(message));
+        this.#breachIf(session, (this.home.back ?? this.run)?.dirt(message));
         break;
       case 'differs':
         session.hashesUnderWay = Math.max(0, session.hashesUnderWay - 1);
         if (message.batch > session.hashBatches) session.breach('an answer without a question');
-        else if (this.back !== undefined) this.#breachIf(session, this.back.differs(message));
-        else this.#breachIf(session, this.run?.compared(message));
+        else this.#breachIf(session, (this.home.back ?? this.run)?.compared(message));
         break;
       case 'committed':
         if (this.run?.committed(message.refreshId, message.era, message.mark)) {
@@ -246,13 +216,12 @@ export class PmdTalk implements LinkOwner, PumpSources {
         }
         break;
       case 'stateChanged':
-        if (this.#welcome !== undefined) {
-          this.#welcome = { ...this.#welcome, state: message.state };
-        }
+        this.standing.stateChanged(message.state);
         this.#tell({ type: 'mirror.stateChanged', mirrorState: mirrorStateOf(message.state) });
         break;
       case 'checkpointState': {
         const { state, sequence, code } = message;
+        if (state !== 'failed') this.standing.checkpointChanged(state);
         this.#tell({ type: 'checkpoint.changed', state, sequence, code });
         break;
       }
@@ -269,7 +238,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   /** Blocks of the mirror, in a backfresh. */
   blocks(bytes: Uint8Array, table: EntryTable): void {
-    this.#breachIf(this.link.session!, this.back?.blocks(bytes, table));
+    this.#breachIf(this.link.session!, this.home.back?.blocks(bytes, table));
   }
 
   ack(ack: Readonly<Ack>): void {
@@ -313,7 +282,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
   }
 
   #welcomed(session: PmdSession, welcome: Welcome): void {
-    if (this.#welcome !== undefined) {
+    if (this.standing.welcome !== undefined) {
       session.breach('a second welcome');
       return;
     }
@@ -321,25 +290,24 @@ export class PmdTalk implements LinkOwner, PumpSources {
       session.breach('a window that holds no frame');
       return;
     }
-    this.#welcome = welcome;
+    this.standing.welcome = welcome;
     this.#pump.attach(session, new Window(welcome.windowBytes));
     const { run } = this;
     if (run?.awaitsVerdict === true && run.committedMeanwhile(welcome)) this.#committed(run);
-    if (this.back?.handOver !== undefined) {
+    if (this.home.handsOver) {
       this.link.send({ type: 'peer.welcomed' });
-      this.#handOver(session);
+      this.home.offer(session);
       return;
     }
-    const decision = decideLineage(this.#side(), welcome);
+    const decision = this.standing.judge(this.run);
     this.#context.log.write('info', 'handshake', { row: decision.row, action: decision.action });
-    this.#decision = decision;
     this.#follow(session, decision);
   }
 
   #follow(session: PmdSession, decision: LineageDecision): void {
     const { action, code, era, from, sentMax, drain, row } = decision;
     if (action === 'refuse') {
-      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', this.#divergence(row));
+      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', this.standing.divergence(row));
       return;
     }
     if (action === 'resume' || drain) {
@@ -351,8 +319,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
     }
     this.link.send({ type: 'peer.welcomed' });
     this.#tellDecided(decision);
-    if (action === 'era' && this.#lineage!.appending) this.#offer(session, decision);
-    if (this.#purpose === 'backfresh') this.#attachBackfresh(session);
+    this.#offerIfAppending(session, decision);
+    if (this.home.purpose === 'backfresh') this.home.attach(session);
     else this.#attachRun(session);
     this.#tellDrained();
     this.schedule();
@@ -360,84 +328,34 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   /** Something was ordered while the session is there; what the mirror has by now is known. */
   #judgeAgain(session: PmdSession): void {
-    const decision = decideLineage(this.#side(), this.#mirrorNow());
-    const before = this.#decision;
-    this.#decision = decision;
+    const before = this.standing.decision;
+    const decision = this.standing.judge(this.run);
     if (decision.action === 'refuse') {
       this.#follow(session, decision);
       return;
     }
     if (decision.row !== before?.row) this.#tellDecided(decision);
-    if (decision.action === 'era' && this.#lineage!.appending) this.#offer(session, decision);
+    this.#offerIfAppending(session, decision);
     this.#attachRun(session);
   }
 
   /** The refresh there is, if the table allows it for this mirror. */
   #attachRun(session: PmdSession): boolean {
-    const { run } = this;
-    if (run === undefined || this.#decision === undefined) return false;
-    if (!permits(this.#decision, run.kind)) return false;
-    run.attach(session, this.#welcome!, this.#decision.union);
+    const { run, standing } = this;
+    if (run === undefined || !standing.permits(run.kind)) return false;
+    run.attach(session, standing.welcome!, standing.decision!.union);
     return true;
   }
 
-  #attachBackfresh(session: PmdSession): void {
-    if (this.back === undefined || this.#decision?.action !== 'back') return;
-    this.back.attach(session, this.#welcome!, this.#decision.union);
-  }
-
-  /** The local devices are equal to the mirror, durably: it goes on in their era (Rule 30). */
-  #handOver(session: PmdSession): void {
-    const { from, era, s0 } = this.back!.handOver!;
-    const { position } = this.#welcome!;
-    if (position?.era === era) {
-      this.#homeAgain(era);
-    } else if (position?.era !== from.era || position.sequence !== from.sequence) {
-      // Somebody wrote there meanwhile: the table says what is what.
-      const { code, message } = new TdmfError('TDMF_LINEAGE_OLD');
-      this.#tell({ type: 'backfresh.failed', refreshId: this.back!.refreshId, code, message });
-      this.#leaveBackfresh();
-    } else {
-      this.#offered = { kind: 'era', from, era, s0, adopt: false };
-      session.control(this.#offered);
-    }
-  }
-
-  #homeAgain(era: string): void {
-    this.#settle();
-    this.#tell({ type: 'pmd.eraTaken', era });
-    this.#leaveBackfresh();
-  }
-
-  /** Nothing of it is in flight any more when the group hears of its end. */
-  #leaveBackfresh(): void {
-    const { back } = this;
-    if (back === undefined) return;
-    this.back = undefined;
-    const killed = back.handOver === undefined;
-    const { refreshId } = back;
-    const ended = this.#context.guard((writtenBytes: number) => {
-      if (killed) this.#tell({ type: 'backfresh.ended', refreshId, writtenBytes });
-    });
-    void back.end().then(ended);
-    this.#keepPurpose();
-  }
-
-  get #wantedPurpose(): 'mirror' | 'backfresh' {
-    const back = this.back !== undefined || this.#lineage?.refreshKind === 'back';
-    return back ? 'backfresh' : 'mirror';
-  }
-
-  /** A session is for one thing, as its `hello` said. */
-  #keepPurpose(): void {
-    if (this.link.session === undefined || this.#purpose === this.#wantedPurpose) return;
-    this.link.send({ type: 'session.renew' });
-  }
-
   /** Rule 8b: the mirror goes on in the era that is appended, exactly where it stands. */
-  #offer(session: PmdSession, { era, from, adopt }: LineageDecision): void {
-    const { position } = this.#mirrorNow();
-    this.#offered = { kind: 'era', from: position, era, s0: from, adopt };
+  #offerIfAppending(session: PmdSession, { action, era, from, adopt }: LineageDecision): void {
+    const { lineage, position } = this.standing;
+    if (action !== 'era' || !lineage!.appending) return;
+    this.#offer(session, { from: position, era, s0: from, adopt });
+  }
+
+  #offer(session: PmdSession, offer: Omit<EraOffer, 'kind'>): void {
+    this.#offered = { kind: 'era', ...offer };
     session.control(this.#offered);
   }
 
@@ -448,38 +366,24 @@ export class PmdTalk implements LinkOwner, PumpSources {
       return;
     }
     this.#offered = undefined;
-    if (this.back !== undefined) {
-      this.#homeAgain(era);
-      return;
-    }
+    this.standing.eraTaken(era, offered.s0, offered.adopt);
+    this.#settle();
+    if (this.home.taken()) return;
     if (!this.entries.begin(era, offered.s0)) {
       this.link.refuse('TDMF_LINEAGE_MIRROR_BEHIND', {});
       return;
     }
-    this.#settle();
     this.#tell({ type: 'pmd.eraTaken', era });
     this.schedule();
   }
 
-  /** The welcome, with what was streamed since. */
-  #mirrorNow(): Welcome {
-    const welcome = this.#welcome!;
-    const { era, applied, durable } = this.entries.drain;
-    if (era === undefined) return welcome;
-    return {
-      ...welcome,
-      position: { era, sequence: Math.max(applied, durable) },
-      durable: { era, sequence: durable },
-    };
-  }
-
   get #admitted(): PmdSession | undefined {
-    return this.#decision === undefined ? undefined : this.link.session;
+    return this.standing.decision === undefined ? undefined : this.link.session;
   }
 
   #tellDecided({ row, action, drain, code }: LineageDecision): void {
     if (action === 'refuse' || action === 'back') return;
-    const { own } = this.#welcome!;
+    const { own } = this.standing.welcome!;
     this.#tell({
       type: 'link.decided',
       row,
@@ -494,53 +398,22 @@ export class PmdTalk implements LinkOwner, PumpSources {
   /** R1: everything that was appended before is durable over there. */
   #tellDrained(): void {
     const { drain } = this.entries;
-    if (this.#toldDrained || this.run !== undefined || this.#lineage!.appending) return;
+    if (this.#toldDrained || this.run !== undefined) return;
+    if (this.#admitted === undefined || this.standing.lineage!.appending) return;
     if (drain.era === undefined || this.#reader.pending > 0) return;
     this.#toldDrained = true;
     this.#tell({ type: 'pmd.drained' });
-  }
-
-  /** What both sides have that the other has not, for whoever must decide. */
-  #divergence(row: string): ErrorDetails {
-    const { changes, bytes, since } = this.#welcome!.own;
-    const here = this.#maps.reduce((sum, map) => sum + map.dirtyBytes, 0);
-    return {
-      what: row,
-      here: here + this.#reader.control.snapshot().bytes,
-      there: changes === 'unknown' ? 'an unknown number of' : bytes,
-      since,
-    };
   }
 
   #breachIf(session: PmdSession, problem: string | undefined): void {
     if (problem !== undefined) session.breach(problem);
   }
 
-  #openRefresh(): OpenRefresh {
-    const { run } = this;
-    const { refreshId, refreshKind, order } = this.#lineage!;
-    if (run !== undefined) {
-      // Only an operator begins a full one.
-      const own = run.kind === 'full' ? 'full' : undefined;
-      const ordered = refreshId === run.refreshId ? order : own;
-      return { refreshId: run.refreshId, refreshKind: run.kind, order: ordered, running: true };
-    }
-    if (refreshId === undefined || refreshId !== this.committedId) {
-      return { refreshId, refreshKind, order, running: false };
-    }
-    return { refreshId: undefined, refreshKind: undefined, order: undefined, running: false };
-  }
-
-  #side() {
-    const { loopback } = this.#options;
-    return primarySide(this.#lineage!, this.entries.babSide(), loopback, this.#openRefresh());
-  }
-
   #committed(run: PmdRefresh): void {
     const { refreshId } = run;
     const position = { era: run.era!, sequence: run.mark! };
     this.run = undefined;
-    this.committedId = refreshId;
+    this.standing.committed(refreshId, position);
     void run.end(true);
     this.#tell({ type: 'refresh.committed', refreshId, position });
   }
@@ -557,26 +430,6 @@ export class PmdTalk implements LinkOwner, PumpSources {
     if (typeof sequence !== 'number' || drain.era === undefined) return;
     const { era } = drain;
     if (drain.refused(era, sequence)) this.#tell({ type: 'pmd.poisoned', era, sequence });
-  }
-}
-
-/** Whether what the table says allows a refresh of this kind: it may do more than is needed. */
-function permits({ action, drain }: LineageDecision, kind: RefreshKind): boolean {
-  switch (action) {
-    case 'refresh':
-      return kind === 'full';
-    case 'refresh-resume':
-      return true;
-    case 'resume':
-    case 'smart':
-    case 'era':
-      return kind !== 'full' && !drain;
-    case 'checksum':
-      return kind === 'checksum' && !drain;
-    case 'back':
-    case 'wait':
-    case 'refuse':
-      return false;
   }
 }
 

@@ -72,7 +72,7 @@ class Pmd implements Actor<PmdMessage> {
         talk.wake();
         break;
       case 'pmd.drop':
-        talk.entries.dropAll();
+        talk.drop();
         this.#tell({ type: 'pmd.dropped', token: message.token });
         break;
       case 'pmd.refresh':
@@ -92,7 +92,7 @@ class Pmd implements Actor<PmdMessage> {
         const run = this.#runOf(message.refreshId);
         if (run !== undefined) this.#abort(run, message.again);
         // The abort has crossed the commit: for the group there was none (H6).
-        else talk.committedId = undefined;
+        else talk.standing.committedId = undefined;
         break;
       }
       case 'pmd.flush':
@@ -107,7 +107,7 @@ class Pmd implements Actor<PmdMessage> {
         break;
       }
       case 'pmd.backfreshEnd':
-        if (talk.back?.refreshId === message.refreshId) talk.endBackfresh(message.handOver);
+        if (talk.home.back?.refreshId === message.refreshId) talk.home.end(message.handOver);
         break;
       case 'pmd.adoptMirror':
         talk.judgeAnew();
@@ -134,11 +134,10 @@ class Pmd implements Actor<PmdMessage> {
     this.#tick?.cancel();
     await this.#talk.stop();
     await this.#devicesJob;
-    const { run, back } = this.#talk;
+    const { run } = this.#talk;
     this.#talk.run = undefined;
-    this.#talk.back = undefined;
     await run?.end(false);
-    await back?.end();
+    await this.#talk.home.stop();
     await this.#closeDevices();
     this.#outbox.close();
   }
@@ -153,7 +152,7 @@ class Pmd implements Actor<PmdMessage> {
 
   /** Hello says what the record says: no launch before the record is known. */
   #launchIfReady(): void {
-    if (!this.#launchWaits || this.#talk.lineage === undefined) return;
+    if (!this.#launchWaits || this.#talk.standing.lineage === undefined) return;
     this.#launchWaits = false;
     this.#talk.link.send({ type: 'operator.launch' });
   }
@@ -185,13 +184,13 @@ class Pmd implements Actor<PmdMessage> {
   }
 
   #backfresh(refreshId: string, compareAll: boolean): void {
-    const talk = this.#talk;
-    if (talk.back?.refreshId === refreshId) return;
-    void talk.back?.end();
+    const { home } = this.#talk;
+    if (home.back?.refreshId === refreshId) return;
+    void home.back?.end();
     const tell = (message: GroupMessage) => this.#tell(message);
     const back = new PmdBackfresh(this.#context, { refreshId, compareAll, maps: this.#maps, tell });
     void back.useDevices(this.#devices);
-    talk.startBackfresh(back);
+    home.start(back);
   }
 
   #tellProgress(): void {
@@ -243,11 +242,11 @@ class Pmd implements Actor<PmdMessage> {
     this.#devicesJob = this.#devicesJob
       .then(async () => {
         await this.#talk.run?.useDevices(undefined);
-        await this.#talk.back?.useDevices(undefined);
+        await this.#talk.home.back?.useDevices(undefined);
         await this.#closeDevices();
         this.#adopt(devices);
         await this.#talk.run?.useDevices(this.#devices);
-        await this.#talk.back?.useDevices(this.#devices);
+        await this.#talk.home.back?.useDevices(this.#devices);
         this.#tell({ type: 'pmd.devicesClosed' });
         this.#talk.schedule();
       })
