@@ -55,16 +55,15 @@ export class Tdmf {
   }
 
   /**
-   * A verb for several groups: each succeeds or fails by itself. `start` with `boot` and all groups
-   * means those that ran before (manual: `tdmfstart -b`).
+   * A verb for several groups: each succeeds or fails by itself. All groups are those of the side that
+   * the verb is for; `start` with `boot` means those that ran before (manual: `tdmfstart -b`).
    */
   async each(
     verb: string,
     groups: readonly number[] | 'all',
     args: Readonly<Record<string, unknown>> = {},
   ): Promise<GroupOutcome[]> {
-    const all = verb === 'start' && args['boot'] === true ? 'wanted' : 'configured';
-    const chosen = groups === 'all' ? await this.#server.primaryGroups(all) : groups;
+    const chosen = groups === 'all' ? await this.#server.groupsOf(verb, args) : groups;
     return outcomes(chosen, (group) => this.run(verb, group, args));
   }
 
@@ -81,7 +80,7 @@ export class Tdmf {
     condition: WaitCondition,
     options: WaitOptions = {},
   ): Promise<GroupOutcome[]> {
-    const chosen = groups === 'all' ? await this.#server.primaryGroups('configured') : groups;
+    const chosen = groups === 'all' ? await this.#server.groupsOf('sync', {}) : groups;
     return outcomes(chosen, (group) => this.wait(group, condition, options));
   }
 

@@ -27,9 +27,11 @@ import type { Actor, ActorContext, StartActor } from './actor.js';
 import { DriverConnection } from './driver-connection.js';
 import { DriverDevice } from './driver-device.js';
 import { DriverFacts } from './driver-facts.js';
+import { DriverHeat } from './driver-heat.js';
 import { DriverReads } from './driver-reads.js';
 import { recoverWritesInFlight } from './driver-recovery.js';
 import { DriverWrites } from './driver-writes.js';
+import type { HeatAnswer, HeatOpen } from './heat-messages.js';
 import type {
   DriverMessage,
   GroupDevice,
@@ -46,6 +48,10 @@ export interface DriverOptions {
   readonly pmdActor: string;
   /** A driver of this start was here before and died; its I/O has ended. */
   readonly recovering: boolean;
+  readonly pstore?: string;
+  /** Smallest size of a region, and how many stay hot; smaller in tests. */
+  readonly regionMin?: number;
+  readonly hotTarget?: number;
 }
 
 /** What the driver answers: handles for refresh reads (H22), and how many clients there are. */
@@ -71,7 +77,8 @@ export const startDriver: StartActor<DriverOptions, DriverMessage> = async (cont
       const device = await opener.open(cache === undefined ? access : { ...access, cache });
       opened.push(new DriverDevice(device, opener));
     }
-    const driver = new Driver(context, options, opened);
+    const heat = await openHeat(context, options, opened);
+    const driver = new Driver(context, options, opened, heat);
     if (options.recovering) await driver.recover();
     return driver;
   } catch (error) {
@@ -79,6 +86,23 @@ export const startDriver: StartActor<DriverOptions, DriverMessage> = async (cont
     throw error;
   }
 };
+
+/** What the pstore says is hot; whatever a driver before this one still asks for counts no more. */
+function openHeat(
+  context: ActorContext,
+  { shared, devices, pstore = 'pstore', regionMin }: DriverOptions,
+  opened: readonly DriverDevice[],
+): Promise<HeatAnswer> {
+  const question: HeatOpen = {
+    kind: 'pstore.heat.open',
+    group: shared.group,
+    devices: opened.map(({ device: { sizeBytes } }, index) => {
+      return { name: devices[index]!.name, sizeBytes };
+    }),
+    regionMin,
+  };
+  return context.address<never>(pstore).ask<HeatAnswer>(question);
+}
 
 class Driver implements Actor<DriverMessage> {
   readonly #context: ActorContext;
@@ -88,6 +112,7 @@ class Driver implements Actor<DriverMessage> {
   readonly #writer: BabWriter;
   readonly #tracker: WriteTracker;
   readonly #facts: DriverFacts;
+  readonly #heat: DriverHeat;
   readonly #reads: DriverReads;
   readonly #writes: DriverWrites;
   readonly #sessions = new Map<NbdSession, DriverConnection>();
@@ -95,6 +120,8 @@ class Driver implements Actor<DriverMessage> {
   /** Whoever came before it was known what a write has to leave behind. */
   readonly #early: Connection[] = [];
   #dutiesKnown: boolean;
+  /** BACKFRESH: no client comes in. */
+  #shut = false;
   #failed = false;
   #stopping = false;
   #turnAsked = false;
@@ -103,7 +130,12 @@ class Driver implements Actor<DriverMessage> {
   #lowLease = 0;
   #leaseFrom = 0;
 
-  constructor(context: ActorContext, options: DriverOptions, devices: readonly DriverDevice[]) {
+  constructor(
+    context: ActorContext,
+    options: DriverOptions,
+    devices: readonly DriverDevice[],
+    heat: HeatAnswer,
+  ) {
     const { shared } = options;
     this.#context = context;
     this.#names = options.devices.map(({ name }) => name);
@@ -135,13 +167,26 @@ class Driver implements Actor<DriverMessage> {
       names: this.#names,
       devices,
       facts: this.#facts,
-      flushFailed: () => this.#flushFailed(),
+      flushFailed: (device: number) => this.#flushFailed(device),
       fail: (error: unknown) => this.#fail(error),
     };
+    this.#heat = new DriverHeat({
+      ...shortcuts,
+      group: shared.group,
+      pstore: context.address<never>(options.pstore ?? 'pstore'),
+      answer: heat,
+      maps,
+      control: this.#writer.control,
+      clock: context.clock,
+      run: context.guard((run) => this.#run(run)),
+      target: options.hotTarget,
+    });
+    this.#writer.pinWith(this.#heat.pins);
     this.#reads = new DriverReads({ ...shortcuts, control: this.#writer.control });
     this.#writes = new DriverWrites({
       ...shortcuts,
       tracker: this.#tracker,
+      heat: this.#heat,
       clock: context.clock,
       changed: () => this.#askTurn(),
     });
@@ -187,7 +232,7 @@ class Driver implements Actor<DriverMessage> {
         this.#tracker.extendLease(message.lease);
         break;
       case 'driver.markAll':
-        this.#tracker.markAll();
+        this.#tracker.markAll(message.compare);
         this.#facts.fact({ type: 'driver.markedAll', token: message.token });
         break;
       case 'driver.mark':
@@ -196,6 +241,7 @@ class Driver implements Actor<DriverMessage> {
         break;
       case 'driver.commit': {
         const cleared = this.#tracker.commit(message.graceToken);
+        if (cleared) this.#heat.committed();
         this.#facts.fact({ type: 'driver.committed', token: message.token, cleared });
         break;
       }
@@ -205,12 +251,29 @@ class Driver implements Actor<DriverMessage> {
       case 'driver.flush':
         this.#flush(message.token);
         break;
-      case 'driver.marker':
+      case 'driver.marker': {
+        const sequence = this.#tracker.stampMarker(this.#context.clock.wallNow());
+        this.#facts.fact({ type: 'driver.markerStamped', token: message.token, sequence });
+        this.#askTurn();
+        break;
+      }
       case 'driver.clearBab':
+        this.#tracker.clearBab();
+        this.#facts.fact({ type: 'driver.cleared', token: message.token });
+        break;
       case 'driver.door':
+        if (message.open) this.#openDoor();
+        else this.#shutDoor(message.token);
+        break;
+      case 'driver.equal':
+        assert(this.#shut, 'a backfresh ends behind a shut door (Rule 30)');
+        this.#tracker.equal();
+        this.#heat.committed();
+        this.#facts.fact({ type: 'driver.committed', token: message.token, cleared: true });
+        break;
       case 'driver.sync':
       case 'driver.acked':
-        throw new TdmfError('TDMF_INTERNAL', { what: `no group sends ${message.type} yet` });
+        break;
       default:
         unreachable(message);
     }
@@ -250,6 +313,7 @@ class Driver implements Actor<DriverMessage> {
       await sessions;
     } else {
       await this.#closeSessions();
+      this.#heat.close();
       // A failed flush has ended the era in the control block, which the group looks at (H21).
       await this.#flushDevices().catch(() => undefined);
       await this.#closeDevices();
@@ -271,6 +335,7 @@ class Driver implements Actor<DriverMessage> {
 
   #fail(error: unknown): void {
     this.#failed = true;
+    this.#heat.close();
     this.#writes.break();
     this.#reads.break();
     for (const device of this.#devices) device.break();
@@ -301,14 +366,33 @@ class Driver implements Actor<DriverMessage> {
       if (fence.purpose === 'grace') {
         this.#tracker.graced(token);
         this.#facts.fact({ type: 'driver.graced', token, sequence });
-      } else {
+      } else if (fence.purpose === 'mark') {
         this.#facts.fact({ type: 'driver.marked', token, sequence });
+      } else {
+        this.#facts.fact({ type: 'driver.door', token, open: false });
       }
     }
   }
 
+  /** Rule 30: a backfresh has the local devices for itself, from the last client's last write on. */
+  #shutDoor(token: number): void {
+    if (this.#connectionCount > 0) {
+      this.#facts.fact({ type: 'driver.door', token, open: true });
+      return;
+    }
+    this.#shut = true;
+    // They came before the group had spoken, and wrote nothing.
+    for (const connection of this.#early.splice(0)) this.#connect(connection);
+    this.#writes.fences.put('drain', token);
+    this.#passFences();
+  }
+
+  #openDoor(): void {
+    this.#shut = false;
+  }
+
   #connect(message: Connection): void {
-    if (!this.#dutiesKnown && !this.#stopping) {
+    if (!this.#shut && !this.#dutiesKnown && !this.#stopping) {
       // A write now would be in no map and in no BAB, whatever the mode of the group is (T1, I5).
       this.#early.push(message);
       return;
@@ -316,7 +400,7 @@ class Driver implements Actor<DriverMessage> {
     const { ports, clock, log } = this.#context;
     const stream = ports.streams.adoptStream(message.fd);
     const index = this.#names.indexOf(message.device);
-    if (index < 0 || this.#stopping) {
+    if (index < 0 || this.#stopping || this.#shut) {
       stream.close().catch((error: unknown) => this.#fail(error));
       return;
     }
@@ -360,7 +444,7 @@ class Driver implements Actor<DriverMessage> {
         if (result < 0) {
           errorCode = 'TDMF_DEVICE_FAILED';
           this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
-          this.#flushFailed();
+          this.#flushFailed(index);
         }
         left--;
         if (left === 0) this.#facts.fact({ type: 'driver.flushed', token, errorCode });
@@ -369,7 +453,8 @@ class Driver implements Actor<DriverMessage> {
     });
   }
 
-  #flushFailed(): void {
+  #flushFailed(device: number): void {
+    this.#heat.keep(device);
     const before = this.#tracker.overflows;
     this.#tracker.flushFailed();
     if (this.#tracker.overflows === before) return;
@@ -438,7 +523,7 @@ class Driver implements Actor<DriverMessage> {
             const completed = (_: number, result: number) => {
               if (result >= 0) return resolve();
               this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
-              this.#run(() => this.#flushFailed());
+              this.#run(() => this.#flushFailed(index));
               const details = { path: device.path, operation: 'flush', errno: -result };
               reject(new TdmfError('TDMF_DEVICE_FAILED', details));
             };

@@ -7,7 +7,7 @@ import { isTdmfError, TdmfError } from '../core/errors.js';
 import type { LinkSession } from '../ports/link-server.js';
 import type { Actor, ActorContext } from './actor.js';
 import { guardClock } from './guarded-clock.js';
-import { type RmdMessage, startRmd } from './rmd.js';
+import { type RmdMessage, type RmdQuestion, startRmd } from './rmd.js';
 
 /** A group of which this host is the secondary, from its s###.cfg. */
 export interface SecondaryGroup {
@@ -37,6 +37,8 @@ export type LinkHostQuestion =
   | { readonly kind: 'link.groups'; readonly groups: readonly SecondaryGroup[] }
   /** Ends the session and resolves when its device I/O is done. */
   | { readonly kind: 'link.end'; readonly session: string; readonly code: 'TDMF_LINK_REPLACED' }
+  /** To the RMD of a session: `{answer}`, or nothing when there is no such session any more. */
+  | { readonly kind: 'link.ask'; readonly session: string; readonly question: RmdQuestion }
   | { readonly kind: 'link.status' };
 
 export interface SessionStatus {
@@ -111,6 +113,10 @@ export async function startLinkHost(
           return undefined;
         case 'link.end':
           return sessions.get(asked.session)?.end();
+        case 'link.ask': {
+          const rmd = await sessions.get(asked.session)?.rmd;
+          return rmd === undefined ? undefined : { answer: await rmd.ask?.(asked.question) };
+        }
         case 'link.status':
           return Promise.all(
             [...sessions].map(async ([session, { group, peer, rmd }]) => {

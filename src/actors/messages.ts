@@ -31,8 +31,11 @@ export type DriverMessage =
   | { type: 'driver.era'; era: Era; sequence: number; lease: number }
   /** Sequence numbers up to here are durable in the pstore (Rule 8c). */
   | { type: 'driver.lease'; lease: number }
-  /** Set every bit of the maps (Rule 12: full refresh). */
-  | { type: 'driver.markAll'; token: number }
+  /**
+   * Set every bit of the maps (Rule 12: full refresh). `compare`: nothing is known to differ, nothing
+   * is proven equal (Rule 17); otherwise what is marked is sent.
+   */
+  | { type: 'driver.markAll'; compare: boolean; token: number }
   /** Report the last stamped sequence once every write now in flight has completed (R6). */
   | { type: 'driver.mark'; token: number }
   /**
@@ -60,9 +63,15 @@ export type DriverMessage =
   | { type: 'driver.clearBab'; token: number }
   /**
    * BACKFRESH owns the local devices (Rule 30): refuse clients from now on, or admit them again. Shut:
-   * answered with `driver.door` when no client is connected and no I/O is in flight.
+   * answered with `driver.door` `open: false` when no I/O is in flight, or at once with `open: true`
+   * when a client is connected: then nothing has changed.
    */
   | { type: 'driver.door'; open: boolean; token: number }
+  /**
+   * A backfresh ended: the local devices are equal to the mirror. Clears the maps (I21: the other
+   * side's word), answered with `driver.committed`; only while the door is shut.
+   */
+  | { type: 'driver.equal'; token: number }
   /** SYNCMODE, SYNCMODEDEPTH, SYNCMODETIMEOUT (I2, I3); depth 0 is async. */
   | { type: 'driver.sync'; depth: number; timeoutMs: number }
   /** `durable` has moved while writers wait for it; sent by the PMD only when the control block asks. */
@@ -119,6 +128,8 @@ export type GroupMessage =
   | { type: 'driver.syncDegraded'; degraded: boolean; waited: number }
   | { type: 'driver.flushed'; token: number; errorCode: string | undefined }
   | { type: 'driver.ioFailed'; device: string; operation: string; errno: number }
+  /** A write was answered with EIO, because the pstore could not mark its region hot (Rule 28b). */
+  | { type: 'driver.heatFailed'; code: string; message: string }
   | { type: 'link.connecting' }
   | { type: 'link.connected'; peer: string; mirrorState: MirrorState }
   /**
@@ -171,6 +182,11 @@ export type GroupMessage =
   /** All of it is local and flushed; the mirror stands at `position`. */
   | { type: 'backfresh.finished'; refreshId: string; position: Position }
   | { type: 'backfresh.failed'; refreshId: string; code: string; message: string }
+  /**
+   * The answer to a `pmd.backfreshEnd` without hand-over (killbackfresh): no write of this backfresh is
+   * in flight any more. `writtenBytes`: to the local devices since `pmd.backfresh`.
+   */
+  | { type: 'backfresh.ended'; refreshId: string; writtenBytes: number }
   /** The mirror took the era of `pmd.backfreshEnd` or `pmd.adoptMirror`. */
   | { type: 'pmd.eraTaken'; era: Era }
   | {
@@ -209,7 +225,23 @@ export interface PrimaryLineage {
   readonly map: 'continuous' | 'unproven' | 'broken';
   readonly dirty: boolean;
   readonly appending: boolean;
+  /** Bounds of the eras of `base` and `chain`, where known (rows 6e, 7). */
+  readonly past: readonly PastEra[];
+  /** The refresh or backfresh that is open. */
   readonly refreshId: string | undefined;
+  readonly refreshKind: RefreshKind | 'back' | undefined;
+  /**
+   * What an operator ordered and is not done: the table's "operator may" holds for it (I19). `normal`:
+   * override state normal, row 11: the mirror may be taken as it is.
+   */
+  readonly order: RefreshKind | 'back' | 'normal' | undefined;
+}
+
+/** An era that is over: no sequence above `stamped` was ever given. */
+export interface PastEra {
+  readonly era: Era;
+  readonly released: number;
+  readonly stamped: number;
 }
 
 export interface GroupDevice {

@@ -22,14 +22,25 @@ export function verbOfName(name: string): string | undefined {
 export function rewrite(argv: readonly string[]): string[] {
   const [, script = '', ...rest] = argv;
   const legacy = verbOfName(basename(script));
-  if (legacy !== undefined) return [legacy, ...rest];
+  if (legacy !== undefined) return spelledOut([legacy, ...rest], 0);
   const first = firstAfterHome(rest);
   const word = rest[first];
   if (word === '--version' || word === '-V') return ['version', ...without(rest)];
   if (word === undefined || (word.startsWith('-') && !/^(?:-h|--help)$/.test(word))) {
     return [...rest.slice(0, first), 'status', ...rest.slice(first)];
   }
-  return [...rest];
+  return spelledOut(rest, first);
+}
+
+/** `-on`, `-off`, `-state`, `-clear` of the manual are words, no bundles of letters. */
+const longWords: Readonly<Record<string, readonly string[]>> = {
+  checkpoint: ['-on', '-off'],
+  override: ['-state', '-clear'],
+};
+
+function spelledOut(words: readonly string[], verbAt: number): string[] {
+  const long = longWords[words[verbAt] ?? ''] ?? [];
+  return words.map((word, index) => (index > verbAt && long.includes(word) ? `-${word}` : word));
 }
 
 function firstAfterHome(words: readonly string[]): number {

@@ -26,6 +26,13 @@ export const hostConfigSchema = z.strictObject({
   io: z.enum(['auto', 'uring', 'threads']).default('auto'),
   /** Host threads for actors. */
   hosts: z.union([z.literal('auto'), z.number().int().min(1).max(64)]).default('auto'),
+  /** Seconds a checkpoint hook may take before it is killed and counts as failed. */
+  hookTimeout: z
+    .number()
+    .int()
+    .min(1)
+    .max(24 * 60 * 60)
+    .default(60),
   /** The host's pstore; relative to the home. */
   pstore: z.string().min(1).default('pstore'),
 });

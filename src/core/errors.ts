@@ -81,6 +81,13 @@ export const errorTable = {
   TDMF_PMD_RUNNING: row('refusal', false, 'the PMD is already running', 'Nothing to do.'),
   TDMF_PMD_NOT_RUNNING: row('refusal', false, 'the PMD is not running', 'Run tdmfctl launchpmd.'),
   TDMF_UNCLEAN_START: row('operating', false, 'the group was not stopped cleanly, changes may be unknown', 'Run tdmfctl launchrefresh -f.'),
+  // reco and checkpoint
+  TDMF_RECO_STATE: row('refusal', false, 'the mirror is {state}: {why}', 'If the primary lives, let it finish; if it is lost, run reco --force and check the data before it is used.'),
+  TDMF_MIRROR_NOT_OUT: row('refusal', true, 'the mirror is not handed out', 'Turn a checkpoint on, or run reco; until then it belongs to the RMD.'),
+  TDMF_MIRROR_CLIENTS: row('refusal', true, 'the mirror still has {count} NBD connections', 'Close the clients on the secondary first.'),
+  TDMF_CHECKPOINT_NO_SESSION: row('refusal', true, 'the primary is not connected, and it is the one who turns a checkpoint on or off', 'Try again when it is connected; if it is lost, reco hands the mirror out.'),
+  TDMF_HOOK_FAILED: row('refusal', true, 'the hook {file} failed: {why}', 'Correct the program in the TDMF home, or remove it, and try again; its output is in the log of tdmfd.'),
+  TDMF_HOOK_DENIED: row('refusal', true, 'the hook {file} is not executable', 'Run chmod +x on it in the TDMF home, or remove it.'),
   // groups and configuration
   TDMF_GROUP_UNKNOWN: row('usage', false, 'no such group', 'Run tdmfctl config show to see the groups.'),
   TDMF_GROUP_STARTED: row('refusal', false, 'the group is already started', 'Nothing to do.'),
@@ -90,6 +97,7 @@ export const errorTable = {
   TDMF_CONFIG_INVALID: row('usage', false, '{file}: {problem}', 'Correct the file and run tdmfctl config check.'),
   TDMF_CONFIG_OPEN: row('operating', false, '{file} holds a secret and others may read it (mode {mode})', 'Run chmod 600 on it; if others could read it, make a new group.'),
   TDMF_CONFIG_MISSING: row('usage', false, '{file} does not exist', 'Run tdmfctl config add-group.'),
+  TDMF_CONFIRM: row('refusal', false, '{loss}', 'Say --yes if that is meant.'),
   TDMF_USAGE: row('usage', false, '{problem}', 'See tdmfctl help.'),
   // pstore
   TDMF_PSTORE_MISSING: row('operating', false, 'the pstore {path} does not exist', 'Correct pstore in tdmf.cfg, or run tdmfctl init to make a new one; then every group needs a full refresh.'),
@@ -99,6 +107,7 @@ export const errorTable = {
   TDMF_PSTORE_FAILED: row('operating', true, 'the pstore {path} cannot be written ({errno})', 'Check the disk; the group goes on tracking.'),
   TDMF_PSTORE_FULL: row('operating', false, 'the pstore {path} has no room for another group', 'Make it larger with tdmfctl init -p.'),
   TDMF_PSTORE_VERSION: row('operating', false, 'the pstore {path} was written by a newer version ({version})', 'Install that version.'),
+  TDMF_PSTORE_OLD: row('operating', false, 'the pstore {path} has the layout of an earlier version ({version})', 'Move it away and run tdmfctl init; then every group needs a full refresh.'),
   // journal
   TDMF_JOURNAL_DAMAGED: row('operating', false, 'the journal {path} is damaged: {what}', 'Run tdmfctl launchrefresh -f on the primary.'),
   TDMF_JOURNAL_FULL: row('operating', true, 'the journal directory {path} has no space', 'Free space on the secondary.'),

@@ -29,16 +29,19 @@ import { Closers } from './closers.js';
 import { holds } from './conditions.js';
 import { EventLog, type EventRecord } from './event-log.js';
 import { followEvents } from './follow-events.js';
+import { hooksActor, startHooks } from './hooks.js';
 import { openNbd } from './nbd.js';
 import { PrimaryGroups } from './primary-groups.js';
 import { ensurePstore, mustExist, openPstore } from './pstore-file.js';
 import { SecondaryGroups } from './secondary-groups.js';
+import { SecondaryVerbs } from './secondary-verbs.js';
 import { SharedPool } from './shared-pool.js';
+import { verbsOf } from './verbs.js';
 
 export interface BlockServer {
   readonly ioKind: string;
-  /** Those with a p###.cfg, or those that ran and do not run now (`tdmfstart -b`). */
-  primaryGroups(which: 'configured' | 'wanted'): Promise<number[]>;
+  /** The groups that `-a` means for a verb: of this or that side, or those that ran before. */
+  groupsOf(verb: string, args: Readonly<Record<string, unknown>>): Promise<number[]>;
   verb(verb: string, group: number, args: Readonly<Record<string, unknown>>): Promise<unknown>;
   wait(group: number, condition: WaitCondition, signal: AbortSignal | undefined): Promise<void>;
   info(groups: readonly number[] | 'all'): Promise<TdmfInfo>;
@@ -130,26 +133,19 @@ async function openBlockServer(
   const shared = { home, system, log, publish, nodeId, version, io, clock };
   const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });
   const secondary = new SecondaryGroups({ ...shared, address: config.address, port: config.port });
+  const hooks = { directory: home.directory, limitMs: config.hookTimeout * 1000 };
+  await system.spawnLocal<undefined, never>({
+    id: hooksActor,
+    start: async () => startHooks({ ...hooks, clock, log, publish }),
+    options: undefined,
+  });
   closers.add(() => secondary.stop());
   closers.add(() => primary.stopAll());
   closers.add(await openNbd(home, primary, system, clock, log));
   await secondary.start();
   await primary.resumeAll();
 
-  const verbs: Readonly<
-    Record<string, (group: number, args: Readonly<Record<string, unknown>>) => Promise<unknown>>
-  > = {
-    start: (group) => primary.start(group),
-    stop: (group, { force, restart }) =>
-      primary.stop(group, { force: force === true, restart: restart === true }),
-    launchpmd: (group) => primary.operator(group, 'launchpmd', {}),
-    killpmd: (group) => primary.operator(group, 'killpmd', {}),
-    launchrefresh: (group, args) => primary.operator(group, 'launchrefresh', args),
-    killrefresh: (group) => primary.operator(group, 'killrefresh', {}),
-    sync: (group) => primary.sync(group),
-    adopt: (group) => secondary.adopt(group),
-  };
-
+  const verbs = verbsOf(home, primary, new SecondaryVerbs(secondary, { home, io, publish }));
   const info = async (groups: readonly number[] | 'all'): Promise<TdmfInfo> => {
     const all: GroupInfo[] = [...(await primary.info()), ...(await secondary.info())];
     const wanted = groups === 'all' ? all : all.filter(({ group }) => groups.includes(group));
@@ -168,13 +164,8 @@ async function openBlockServer(
   return {
     ioKind: io.kind,
     info,
-    primaryGroups: (which) => (which === 'wanted' ? primary.wanted() : listGroups(home, 'p.cfg')),
-    verb: async (verb, group, args) => {
-      const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
-      if (run === undefined)
-        throw new TdmfError('TDMF_USAGE', { problem: `there is no verb ${verb}` });
-      return run(group, args);
-    },
+    groupsOf: (verb, args) => verbs.groupsOf(verb, args),
+    verb: (verb, group, args) => verbs.run(verb, group, args),
     async wait(group, condition, signal) {
       for (;;) {
         const now = await primary.infoOf(group);

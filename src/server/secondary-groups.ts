@@ -6,14 +6,13 @@
 import { stat } from 'node:fs/promises';
 import type { Actor } from '../actors/actor.js';
 import type { LinkHostQuestion, SecondaryGroup, SessionStatus } from '../actors/link-host.js';
-import { releaseOwner } from '../actors/rmd-record.js';
+import type { RmdQuestion } from '../actors/rmd.js';
 import { listGroups, readGroupConfig } from '../config/files.js';
 import { type GroupConfig, isLoopback } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
-import { isTdmfError, TdmfError, toPlainError } from '../core/errors.js';
+import { fromPlainError, isTdmfError, TdmfError, toPlainError } from '../core/errors.js';
 import type { Decision } from '../core/supervision.js';
 import type { SecondaryInfo } from '../info.js';
-import { atomicFiles } from '../io/atomic-files.js';
 import { closeDetached } from '../io/close-detached.js';
 import { type LinkDoor, openLinkDoor } from '../io/link-door.js';
 import { native } from '../io/native.js';
@@ -90,22 +89,42 @@ export class SecondaryGroups {
     await this.#spawnHost(Number(set.slice('link'.length)));
   }
 
-  /**
-   * Lets another primary have the mirror (Rule 34): ends the session, bars the owner's launch, so that
-   * it does not come back by itself, and forgets the owner. The mirror and its state stay as they are.
-   * @throws TDMF_GROUP_UNKNOWN
-   */
-  adopt(group: number): Promise<{ readonly owner: string }> {
+  /** The group as its s###.cfg says. @throws TDMF_GROUP_UNKNOWN, TDMF_CONFIG_* */
+  async configOf(group: number): Promise<GroupConfig> {
+    await this.#scan();
+    const config = this.#configs.get(group);
+    if (config !== undefined) return config;
+    const { code, message } = this.#invalid.get(group) ?? {};
+    if (code === undefined) throw new TdmfError('TDMF_GROUP_UNKNOWN', { group });
+    throw fromPlainError({ name: 'TdmfError', code, message: message ?? '' });
+  }
+
+  /** Runs `work` while no session of the group does I/O, and none is admitted. */
+  alone<T>(group: number, work: (config: GroupConfig) => Promise<T>): Promise<T> {
     return this.#inTurn(group, async () => {
-      await this.#scan();
-      const config = this.#configs.get(group);
-      if (config === undefined) throw new TdmfError('TDMF_GROUP_UNKNOWN', { group });
+      const config = await this.configOf(group);
       await this.#endEarlier(group, undefined);
-      const { home, io, publish } = this.#options;
-      const journal = home.resolve(config.secondary.journal);
-      const owner = await releaseOwner(atomicFiles, io.digest, journal, group);
-      publish('mirror.released', { group, owner });
-      return { owner };
+      this.#sessions.delete(group);
+      return work(config);
+    });
+  }
+
+  /** Asks the RMD of the group's session; undefined when there is no session. */
+  async askSession<Answer>(
+    group: number,
+    question: RmdQuestion,
+  ): Promise<{ readonly answer: Answer } | undefined> {
+    const admitted = this.#sessions.get(group);
+    if (admitted === undefined) return undefined;
+    const { session, host } = admitted;
+    return this.#ask<{ answer: Answer } | undefined>(host, {
+      kind: 'link.ask',
+      session,
+      question,
+    }).catch((error: unknown) => {
+      // A host that crashed, or a session that ended meanwhile: there is none.
+      if (isTdmfError(error) && error.code.startsWith('TDMF_ACTOR_')) return undefined;
+      throw error;
     });
   }
 

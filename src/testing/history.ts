@@ -192,8 +192,10 @@ export class History {
     }
   }
 
-  flushFailed(device: number): void {
-    this.devices[device]!.flushFailedAt = ++this.#clock;
+  flushFailed(disk: SimDisk): void {
+    for (const device of this.devices) {
+      if (device.disk === disk) device.flushFailedAt = ++this.#clock;
+    }
   }
 
   /** The newest version of each sector that is older than anything issued from now on. */

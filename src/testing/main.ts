@@ -1,77 +1,115 @@
 /**
- * The simulator's door: replays one seed, or runs a range and says what came of it.
+ * The simulator's door: replays one run, runs many on several threads and says what came of it, or
+ * makes a failing one small.
  *
- *   npm run sim -- --seed 123 [--trace]      npm run sim -- --seeds 1-500
+ *   npm run sim -- --seed 123 [--trace | --shrink]      npm run sim -- --seeds 1-500 [--jobs 2] [--soak]
+ *   npm run sim -- --run 'seed=123 skip=0,2' [--trace]  npm run sim -- --hunt 'seed=1..64' 'story=…'
  *
- * Exit codes: 0 all well, 127 an assertion of the product, 128 it does not converge, 129 a promise
- * of replication was broken. The legend of the lines is in docs/simulation.md.
+ * `--soak` prints failures and totals only; `--hunt` ends at the first failure. Exit codes: 0 all
+ * well, 127 an assertion of the product, 128 it does not converge, 129 a promise of replication was
+ * broken. The legend of the lines is in docs/simulation.md.
  */
-import { runSeed, type SimResult } from './scenario.js';
-import { drawSwarm } from './swarm.js';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { lineOf, type RunSummary, summaryOf, Totals } from './report.js';
+import { formatScenario, parseScenario, readText } from './scenario-text.js';
+import { shrink } from './shrink.js';
+import { expand, runLine } from './sweep.js';
 
-const usage = 'usage: sim --seed N [--trace] | --seeds A-B';
+const usage =
+  "usage: sim --seed N | --run 'LINE' [--trace | --shrink] | --seeds A-B [--jobs N] [--soak] | --hunt 'LINE'…";
 
-async function main(args: readonly string[]): Promise<number> {
-  const value = (name: string) => args[args.indexOf(name) + 1] ?? '';
-  if (args.includes('--seed')) return replay(Number(value('--seed')), args.includes('--trace'));
-  const range = /^(\d+)-(\d+)$/.exec(args.includes('--seeds') ? value('--seeds') : '1-50');
-  if (range === null) {
-    console.log(usage);
-    return 2;
-  }
-  return sweep(Number(range[1]), Number(range[2]));
+/** Lines that one thread has under way; the next are handed out as it finishes. */
+interface Job {
+  readonly lines: readonly string[];
 }
 
-async function replay(seed: number, trace: boolean): Promise<number> {
-  if (!Number.isSafeInteger(seed) || seed < 0) {
+async function main(args: readonly string[]): Promise<number> {
+  const has = (name: string) => args.includes(name);
+  const value = (name: string) => args[args.indexOf(name) + 1] ?? '';
+  const jobs = has('--jobs') ? Number(value('--jobs')) : 1;
+  const line = has('--run')
+    ? value('--run')
+    : has('--seed')
+      ? `seed=${value('--seed')}`
+      : undefined;
+  if (line !== undefined) return has('--shrink') ? makeSmall(line) : replay(line, has('--trace'));
+  if (has('--hunt')) return hunt(args.slice(args.indexOf('--hunt') + 1));
+  const range = /^(\d+)-(\d+)$/.exec(has('--seeds') ? value('--seeds') : '1-50');
+  if (range === null || !Number.isSafeInteger(jobs) || jobs < 1) {
     console.log(usage);
     return 2;
   }
-  console.log(JSON.stringify(drawSwarm(seed)));
-  const result = await runSeed(seed, trace ? (line) => console.log(line) : undefined);
+  return sweep(await expand(`seed=${range[1]}..${range[2]}`), jobs, has('--soak'));
+}
+
+async function replay(line: string, trace: boolean): Promise<number> {
+  console.log(JSON.stringify(parseScenario(readText(line))));
+  const result = await runLine(line, trace ? (text) => console.log(text) : undefined);
   console.log(lineOf(result));
   if (result.failure === undefined) return 0;
   if (!trace) console.log(result.failure.trace);
-  console.log(`seed ${seed}, event ${result.events}: ${result.failure.message}`);
+  console.log(`${line}, event ${result.events}: ${result.failure.message}`);
   return result.failure.exitCode;
 }
 
-async function sweep(first: number, last: number): Promise<number> {
-  const totals = { seeds: 0, events: 0, writes: 0, failed: 0 };
-  let exitCode = 0;
-  for (let seed = first; seed <= last; seed++) {
-    const result = await runSeed(seed);
-    totals.seeds++;
-    totals.events += result.events;
-    totals.writes += result.writes;
-    console.log(lineOf(result));
-    if (result.failure === undefined) continue;
-    totals.failed++;
-    exitCode ||= result.failure.exitCode;
-    console.log(`  ${result.failure.message.split('\n')[0]}`);
+async function makeSmall(line: string): Promise<number> {
+  const small = await shrink(line, runLine, (tried, failed) => {
+    console.log(`${failed ? 'fails' : 'ok   '} ${tried}`);
+  });
+  console.log(`npm run sim -- --run '${formatScenario(readText(small))}'`);
+  return (await runLine(small)).failure?.exitCode ?? 0;
+}
+
+/** Runs until the first failure: 0 when there is none. */
+async function hunt(sweeps: readonly string[]): Promise<number> {
+  let runs = 0;
+  for (const one of sweeps) {
+    for (const line of await expand(one)) {
+      runs++;
+      const { failure } = await runLine(line);
+      if (failure === undefined) continue;
+      console.log(`${line}: ${failure.message.split('\n')[0]} (run ${runs})`);
+      return failure.exitCode;
+    }
   }
-  console.log(
-    `${totals.seeds} seeds, ${totals.events} events, ${totals.writes} writes, ${totals.failed} failed`,
-  );
-  return exitCode;
+  console.log(`nothing in ${runs} runs`);
+  return 0;
 }
 
-function lineOf(result: SimResult): string {
-  const { seed, events, simulatedMs, writes, answered, orderChecks, dirtChecks } = result;
-  const cell = (text: string | number, width: number) => String(text).padStart(width);
-  const faults = [...result.faults].map(([kind, count]) => `${kind}×${count}`).join(' ');
-  const modes = [...result.modes].map(([mode, count]) => `${mode[0]}${count}`).join(' ');
-  return [
-    result.failure === undefined ? 'ok  ' : `${result.failure.exitCode} `,
-    cell(seed, 6),
-    cell(events, 7),
-    cell(`${(simulatedMs / 1000).toFixed(1)}s`, 8),
-    cell(`${answered}/${writes}`, 10),
-    cell(`o${orderChecks}`, 7),
-    cell(`d${dirtChecks}`, 6),
-    modes.padEnd(16),
-    faults,
-  ].join(' ');
+async function sweep(lines: readonly string[], jobs: number, soak: boolean): Promise<number> {
+  const totals = new Totals();
+  const print = (run: RunSummary) => {
+    totals.add(run);
+    if (!soak || run.exitCode !== 0) console.log(run.line);
+    if (run.exitCode !== 0) console.log(`  ${run.text}: ${run.message.split('\n')[0]}`);
+    if (soak && totals.runs % 500 === 0) console.log(totals.summary);
+  };
+  if (jobs === 1) for (const line of lines) print(summaryOf(line, await runLine(line)));
+  else await Promise.all(partsOf(lines, jobs).map((part) => inThread(part, print)));
+  console.log(totals.summary);
+  if (soak) console.log(totals.faultTable);
+  if (totals.failed.length > 0) console.log(`failed: ${totals.failed.join('; ')}`);
+  return totals.exitCode;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+/** Neighbours go to different threads, so that all end at about the same time. */
+function partsOf(lines: readonly string[], jobs: number): string[][] {
+  return Array.from({ length: jobs }, (_, job) => lines.filter((_, index) => index % jobs === job));
+}
+
+function inThread(lines: readonly string[], print: (run: RunSummary) => void): Promise<void> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { lines } satisfies Job });
+  return new Promise((resolve, reject) => {
+    worker.on('message', print);
+    worker.on('error', reject);
+    worker.on('exit', () => resolve());
+  });
+}
+
+if (isMainThread) {
+  process.exitCode = await main(process.argv.slice(2));
+} else {
+  for (const line of (workerData as Job).lines) {
+    parentPort!.postMessage(summaryOf(line, await runLine(line)));
+  }
+}

@@ -33,6 +33,8 @@ export interface SimResult {
   readonly orderChecks: number;
   readonly dirtChecks: number;
   readonly faults: ReadonlyMap<FaultKind, number>;
+  /** Faults with those that were skipped. */
+  readonly injected: number;
   /** Modes the groups went through, with the number of changes to each. */
   readonly modes: ReadonlyMap<string, number>;
   readonly failure: SimFailure | undefined;
@@ -80,17 +82,19 @@ export class Scenario {
     this.workloads = this.cluster.histories.map(
       (_, group) => new Workload(this.cluster, group, options.writers, chance.fork('writers')),
     );
-    for (const workload of this.workloads) workload.paused = true;
+    for (const workload of this.workloads) {
+      workload.paused = true;
+      workload.writesMax = options.writesMax ?? Number.POSITIVE_INFINITY;
+    }
     this.watch = new Watch(this.cluster, this.workloads, options.dirtEvery);
-    this.faults = new Faults(this.cluster, this.workloads, chance.fork('faults'));
+    this.faults = new Faults(this.cluster, this.workloads, chance.fork('faults'), options.skip);
     for (const lane of faultLanes) {
       const kinds = options.faults.filter((kind) => laneOf(kind) === lane);
       if (kinds.length > 0) this.#lane(lane, kinds, chance.fork(lane));
     }
-    const { strike } = options;
-    if (strike !== undefined) {
-      this.watch.after(strike.afterEvents, () => {
-        this.cluster.background('the strike', () => this.#inject(strike.kind));
+    for (const { afterEvents, kind } of options.strikes ?? []) {
+      this.watch.after(afterEvents, () => {
+        this.cluster.background('the strike', () => this.#inject(kind));
       });
     }
     const operator = chance.fork('operator');
@@ -202,6 +206,7 @@ export class Scenario {
       orderChecks: sum(watch.groups.map(({ order }) => order.checks)),
       dirtChecks: sum(watch.groups.map(({ dirt }) => dirt.checks)),
       faults: this.faults.counts,
+      injected: this.faults.injected,
       modes: this.#modes,
       failure,
     };

@@ -95,8 +95,8 @@ export class SecondaryView {
   /** The values of the mirror itself; not to be changed. */
   mirrorValues(survival: Survival): readonly Int32Array[] {
     return Array.from({ length: this.#devices }, (_, device) => {
-      const values = (this.#values[device] ??= new SectorValues(this.mirror(device), device));
-      return values[survival];
+      this.#values[device] ??= new SectorValues(this.mirror(device), device);
+      return this.#values[device][survival];
     });
   }
 

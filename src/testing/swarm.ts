@@ -31,6 +31,11 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
+export interface Strike {
+  readonly afterEvents: number;
+  readonly kind: FaultKind;
+}
+
 export interface SwarmOptions {
   readonly seed: number;
   readonly cluster: ClusterOptions;
@@ -49,8 +54,12 @@ export interface SwarmOptions {
   readonly dirtEvery: number;
   /** Applications and faults wait for the first NORMAL, or a few seconds. */
   readonly calmStart: boolean;
-  /** One fault, right after so many events: for sweeps over a small story. */
-  readonly strike?: { readonly afterEvents: number; readonly kind: FaultKind };
+  /** Faults right after so many events: for sweeps over a small story. */
+  readonly strikes?: readonly Strike[];
+  /** Faults that do not happen after all, by their number: what the shrinker has left out. */
+  readonly skip?: readonly number[];
+  /** Applications stop after so many writes. */
+  readonly writesMax?: number;
 }
 
 /** A story of a few hundred events: a full refresh under writes, then writes. */

@@ -30,7 +30,7 @@ export class Watch {
   readonly #cluster: SimCluster;
   readonly #workloads: readonly Workload[];
   readonly #dirtEvery: number;
-  #strike: { readonly events: number; readonly run: () => void } | undefined;
+  readonly #strikes: { readonly events: number; readonly run: () => void }[] = [];
 
   constructor(cluster: SimCluster, workloads: readonly Workload[], dirtEvery: number) {
     this.#cluster = cluster;
@@ -52,18 +52,16 @@ export class Watch {
 
   /** Runs something once, right after the event with this number. */
   after(events: number, run: () => void): void {
-    this.#strike = { events, run };
+    this.#strikes.push({ events, run });
+    this.#strikes.sort((a, b) => a.events - b.events);
   }
 
   check(): void {
     const { world, failure } = this.#cluster;
     if (failure !== undefined) throw failure;
     if (world.delivered > eventsMax) throw new LateError(`${eventsMax} events, and no end`);
-    const strike = this.#strike;
-    if (strike !== undefined && world.delivered >= strike.events) {
-      this.#strike = undefined;
-      strike.run();
-    }
+    const strikes = this.#strikes;
+    while (strikes.length > 0 && world.delivered >= strikes[0]!.events) strikes.shift()!.run();
     const dear = world.delivered % this.#dirtEvery === 0;
     for (const watched of this.groups) {
       const { boots } = this.#cluster.secondary.node;

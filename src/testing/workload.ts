@@ -43,6 +43,8 @@ interface Pending {
 
 export class Workload {
   paused = false;
+  /** Nothing is written any more after so many. */
+  writesMax = Number.POSITIVE_INFINITY;
   issued = 0;
   readonly #cluster: SimCluster;
   readonly #group: number;
@@ -65,6 +67,11 @@ export class Workload {
     }
   }
 
+  /** Applications rest. */
+  get resting(): boolean {
+    return this.paused || this.issued >= this.writesMax;
+  }
+
   /** Requests without an answer. */
   get outstanding(): number {
     return this.#pending.size;
@@ -84,7 +91,7 @@ export class Workload {
     for (let count = 0; count < requests; count++) {
       const device = chance.below(this.#history.devices.length);
       const client = this.client(device);
-      if (client === undefined || this.paused || this.outstanding > outstandingMax) continue;
+      if (client === undefined || this.resting || this.outstanding > outstandingMax) continue;
       const { sectorCount } = this.#history.devices[device]!;
       const sectors = Math.min(sectorCount, sectorsMax);
       const first = chance.below(sectorCount - sectors + 1);
@@ -191,7 +198,7 @@ class Writer {
         this.#burst = this.#chance.below(burstRequestsMax);
       const pauseMs = this.#burst > 0 ? 0 : gapMs;
       await this.#cluster.sleep(this.#chance.below(Math.max(1, pauseMs * 1000)) / 1000);
-      if (this.#workload.paused) {
+      if (this.#workload.resting) {
         await this.#cluster.sleep(50);
         continue;
       }

@@ -60,9 +60,13 @@ test('exit codes: usage 2, no tdmfd 3, refused 4, some failed 5, failed 1, timed
   for (const verb of ['status', 'start -g 0', 'events', 'wait -g 0 --for normal', 'info --json']) {
     await ends(3, /tdmfd does not answer on .*Start tdmfd/, ...verb.split(' '));
   }
-  for (const verb of ['checkpoint -g 0 -on', 'launchbackfresh -af', 'reco -d -a', 'set -g 0 A=1']) {
+  for (const verb of ['verify -g 0', 'attach -g 0']) {
     await ends(4, /is not built yet/, ...verb.split(' '));
   }
+  await ends(2, /one of -on and -off/, 'checkpoint', '-g', '0');
+  await ends(2, /one of -on and -off/, 'checkpoint', '-g', '0', '-on', '-off');
+  await ends(2, /-p and -s exclude/, 'checkpoint', '-g', '0', '-on', '-ps');
+  await ends(2, /state is one of passthru/, 'override', '-g', '0', 'state', 'rain');
   await ends(2, /was not written: secondary\.port/, ...addWords('b:70000'));
 
   await addGroup(host, 0);

@@ -31,6 +31,8 @@ export const importTable: Readonly<Record<string, Row>> = {
     folders: ['core/', 'machines/', 'ports/', 'actors/', 'testing/'],
     packages: ['node:assert'],
   },
+  // The door of the simulator, which runs seeds on several threads.
+  'testing/main.ts': { folders: ['testing/'], packages: ['node:worker_threads'] },
   'io/': {
     folders: ['core/', 'ports/', 'io/', 'config/package-version.ts'],
     packages: ['node:*', 'pino'],

@@ -94,7 +94,10 @@ export class PmdBench {
       map: 'continuous',
       dirty: false,
       appending: true,
+      past: [],
       refreshId: undefined,
+      refreshKind: undefined,
+      order: undefined,
     };
     // A mirror that is where the primary began.
     this.secondary.state = 'coherent';

@@ -1,7 +1,11 @@
 /** The verbs of tdmfctl: names, options and help. What a verb does is loaded when it is called. */
 import { type Command, Option } from 'commander';
 import { TdmfError } from '../../core/errors.js';
+import type { ConfirmOptions } from '../confirm.js';
+import type { CheckpointOptions } from './checkpoint.js';
 import type { GroupOptions } from './group-options.js';
+import type { OverrideOptions } from './override.js';
+import type { RecoOptions } from './reco.js';
 
 type SetExitCode = (code: number) => void;
 
@@ -9,6 +13,7 @@ const collect = (value: string, previous: string[] = []) => [...previous, value]
 
 const repeated = (flags: string, description: string) =>
   new Option(flags, description).argParser<string[]>(collect);
+const yesOption: readonly [string, string] = ['--yes', 'without asking, even when data is lost'];
 const groupOption = (description: string) => repeated('-g, --group <list>', description);
 
 export function describeVerbs(program: Command, setExitCode: SetExitCode): void {
@@ -91,6 +96,11 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
     ['launchpmd', 'connect groups to their secondary (manual: tdmflaunchpmd)'],
     ['killpmd', 'disconnect groups (manual: tdmfkillpmd)'],
     ['killrefresh', 'end a running refresh (manual: tdmfkillrefresh)'],
+    ['killbackfresh', 'end a backfresh (manual: tdmfkillbackfresh)'],
+    [
+      'killrmd',
+      'on the secondary: end sessions; killpmd and launchpmd bring them back (manual: tdmfkillrmd)',
+    ],
     [
       'adopt',
       'on the secondary: let another primary have the mirror (then launchrefresh -f there)',
@@ -107,15 +117,55 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
     .option('-f, --full', 'copy everything')
     .option('-c, --checksum', 'compare everything, copy what differs')
     .option('--wait', 'wait until it has finished')
+    .option(...yesOption)
     .action(
       async (
         groups: string[],
-        options: GroupOptions & { full?: true; checksum?: true; wait?: true },
+        options: GroupOptions & ConfirmOptions & { full?: true; checksum?: true; wait?: true },
       ) => {
         const { launchRefresh } = await import('./launchrefresh.js');
         setExitCode(await launchRefresh(home(), groups, options));
       },
     );
+  groupVerb(
+    'launchbackfresh',
+    'copy from the mirror what differs; nobody may use the devices (manual: tdmflaunchbackfresh)',
+  )
+    .option(...yesOption)
+    .action(async (groups: string[], options: GroupOptions & ConfirmOptions) => {
+      const { groupVerb: execute } = await import('./group-verb.js');
+      setExitCode(await execute(home(), 'launchbackfresh', groups, options, {}));
+    });
+  groupVerb(
+    'checkpoint',
+    'a snapshot on the secondary that may be used, from either side (manual: tdmfcheckpoint)',
+  )
+    .usage('-g <list> -on | -off [-p | -s]')
+    .option('--on', 'turn it on; also -on, or the word on')
+    .option('--off', 'turn it off: the journal is applied; also -off, or the word off')
+    .option('-p, --primary', 'as the primary, where this host is both')
+    .option('-s, --secondary', 'as the secondary, where this host is both')
+    .action(async (words: string[], options: CheckpointOptions) => {
+      const { checkpoint } = await import('./checkpoint.js');
+      setExitCode(await checkpoint(home(), words, options));
+    });
+  groupVerb('reco', 'on the secondary: hand the mirror to applications (manual: tdmfreco)')
+    .option('-d, --deactivate', 'take it back: the primary may come again')
+    .option('--force', 'even a mirror of which nobody knows that it is coherent')
+    .option(...yesOption)
+    .action(async (groups: string[], options: RecoOptions) => {
+      const { reco } = await import('./reco.js');
+      setExitCode(await reco(home(), groups, options));
+    });
+  groupVerb('override', 'force a mode, or empty the BAB into the map (manual: tdmfoverride)')
+    .usage('-g <list> state <mode> | clear BAB')
+    .option('--state <mode>', 'passthru, normal, tracking, refresh or backfresh')
+    .option('--clear <what>', 'BAB: what was not sent is remembered in the map')
+    .option(...yesOption)
+    .action(async (words: string[], options: OverrideOptions) => {
+      const { override } = await import('./override.js');
+      setExitCode(await override(home(), words, options));
+    });
 
   groupVerb('info', 'print state and counters of groups (manual: tdmfinfo)')
     .option('--json', 'print JSON (schema tdmf.info/1)')
@@ -178,12 +228,6 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
 
 /** Verbs of the contract that come later: they say so, and end with 4. */
 const notBuilt: readonly (readonly [string, string])[] = [
-  ['launchbackfresh', 'bring the mirror home to the primary'],
-  ['killbackfresh', 'end a backfresh'],
-  ['killrmd', 'end the RMDs of groups, on the secondary'],
-  ['checkpoint', 'turn a snapshot on the secondary on or off'],
-  ['reco', 'hand the mirror to applications'],
-  ['override', 'force a mode, or clear the BAB'],
   ['set', 'show or set tunables'],
   ['verify', 'compare primary and mirror'],
   ['attach', 'a kernel block device for a TDMF device'],

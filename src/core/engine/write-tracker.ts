@@ -173,8 +173,38 @@ export class WriteTracker {
     return true;
   }
 
-  markAll(): void {
-    for (const map of this.maps) map.markAll();
+  /** `compare`: nothing is known to differ, nothing is proven equal (Rule 17). */
+  markAll(compare = false): void {
+    for (const map of this.maps) {
+      if (compare) map.markAllCompare();
+      else map.markAll();
+    }
+  }
+
+  /** A checkpoint marker as the next entry; 0 when nothing is appended, or there is no room. */
+  stampMarker(wallMs: number): number {
+    if (!this.appending || !this.writer.prepare(1)) return 0;
+    return this.writer.publishMarker(wallMs);
+  }
+
+  /**
+   * H11: what is in the BAB becomes dirt. Appending ends as in an overflow, but nothing has gone wrong;
+   * the entries stay until the PMD forgets them.
+   */
+  clearBab(): void {
+    if (this.appending) {
+      this.writer.control.duties = duty.mark;
+      this.#interrupt();
+    }
+    this.writer.eachPending(({ device, offset, length }) => {
+      this.maps[device]!.mark(offset, length);
+    });
+  }
+
+  /** The end of a backfresh: the other side says that both are equal (I21). No client is connected. */
+  equal(): void {
+    assert(!this.appending, 'a backfresh ends before anything is appended');
+    for (const map of this.maps) map.clearAll();
   }
 
   /** The write of this slot cannot be published after all: the group overflows, the range is marked. */

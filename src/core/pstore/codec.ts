@@ -20,13 +20,18 @@ import {
   text,
 } from '../wire/parse.js';
 import {
+  checkpointStates,
   type DeviceStamp,
   erasKeptMax,
   type GroupRecord,
   groupModes,
+  localStates,
   mapContinuities,
+  type RecordedBackfresh,
+  type RecordedEra,
   type RecordedRefresh,
   type RecordPosition,
+  recordedKinds,
   type TunableValue,
 } from './record.js';
 import { recordPayloadMax } from './slot.js';
@@ -78,7 +83,14 @@ const maybe =
   (value) =>
     optional(parse)(value ?? undefined);
 
+/** A field that an older version did not write. */
+const otherwise =
+  <T>(parse: Parse<T>, value: T): Parse<T> =>
+  (found) =>
+    found === undefined || found === null ? value : parse(found);
+
 const id = matching(/^[0-9a-f]{32}$/);
+const pastEra = record<RecordedEra>({ era: id, released: count(), stamped: count() });
 
 const mtime: Parse<number> = (value) =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : bad;
@@ -111,7 +123,19 @@ const fields: Fields<GroupRecord> = {
   history: list(id, erasKeptMax),
   map: oneOf(...mapContinuities),
   mapAll: flag,
-  refresh: maybe(record<RecordedRefresh>({ id, kind: oneOf('full') })),
+  past: otherwise(list(pastEra, erasKeptMax + 1), []),
+  refresh: maybe(
+    record<RecordedRefresh>({ id, kind: oneOf(...recordedKinds), ordered: otherwise(flag, true) }),
+  ),
+  backfresh: maybe(
+    record<RecordedBackfresh>({
+      cursor: record({ device: count(devicesPerGroupMax), offset: count() }),
+      compareAll: flag,
+    }),
+  ),
+  localState: otherwise(oneOf(...localStates), 'ok'),
+  checkpoint: otherwise(oneOf(...checkpointStates), 'off'),
+  adopting: otherwise(flag, false),
   unverified: flag,
   tunables,
   devices: list(

@@ -30,10 +30,37 @@ export interface DeviceStamp {
   readonly mtimeMs: number;
 }
 
+export const recordedKinds = ['full', 'smart', 'checksum', 'back'] as const;
+export type RecordedKind = (typeof recordedKinds)[number];
+
+/** The refresh or backfresh that is open; in TRACKING one that goes on later. */
 export interface RecordedRefresh {
   readonly id: string;
-  readonly kind: 'full';
+  readonly kind: RecordedKind;
+  /** An operator asked for it: it may do what nothing automatic may (I19). */
+  readonly ordered: boolean;
 }
+
+/** How far a backfresh is: everything before the cursor is on the local devices, flushed. */
+export interface RecordedBackfresh {
+  readonly cursor: { readonly device: number; readonly offset: number };
+  /** The union of both dirts is not known: every block is compared (Rule 30). */
+  readonly compareAll: boolean;
+}
+
+/** Bounds of an era that is over (Rule 26): no sequence above `stamped` was ever given. */
+export interface RecordedEra {
+  readonly era: string;
+  readonly released: number;
+  readonly stamped: number;
+}
+
+/** `incoherent`: a backfresh has overwritten a part of them (H30). */
+export const localStates = ['ok', 'incoherent'] as const;
+export type LocalState = (typeof localStates)[number];
+
+export const checkpointStates = ['off', 'pending', 'on'] as const;
+export type CheckpointState = (typeof checkpointStates)[number];
 
 export type TunableValue = string | number | boolean;
 
@@ -60,7 +87,14 @@ export interface GroupRecord {
   readonly map: MapContinuity;
   /** Every block may differ. The coarse map of this version: all or nothing. */
   readonly mapAll: boolean;
+  /** Bounds of the eras of `base` and `chain`, oldest first, where known. */
+  readonly past: readonly RecordedEra[];
   readonly refresh: RecordedRefresh | undefined;
+  readonly backfresh: RecordedBackfresh | undefined;
+  readonly localState: LocalState;
+  readonly checkpoint: CheckpointState;
+  /** NORMAL by override (row 11): the mirror may be taken as it is at the next connection. */
+  readonly adopting: boolean;
   /** The operator must be told that nobody has proven the mirror equal. */
   readonly unverified: boolean;
   readonly tunables: Readonly<Record<string, TunableValue>>;
@@ -88,15 +122,24 @@ export function firstRecord(
     history: [],
     map: 'broken',
     mapAll: true,
+    past: [],
     refresh: undefined,
+    backfresh: undefined,
+    localState: 'ok',
+    checkpoint: 'off',
+    adopting: false,
     unverified: false,
     tunables,
     devices,
   };
 }
 
-/** Numbers begin at 1 in every era, under a lease of its own. */
+/**
+ * Numbers begin at 1 in every era, under a lease of its own. Of the era that ends the lease is the
+ * bound until the driver has said how far it came.
+ */
 export function withNewEra(record: GroupRecord, era: string): GroupRecord {
+  const { released, lease } = record;
   const { base } = record;
   const known = base?.era === record.era;
   const chain = base === undefined || known ? record.chain : [...record.chain, record.era];
@@ -110,7 +153,15 @@ export function withNewEra(record: GroupRecord, era: string): GroupRecord {
     released: 0,
     chain: chain.slice(-erasKeptMax),
     history: [...record.history, ...history].slice(-erasKeptMax),
+    past: withPast(record.past, { era: record.era, released, stamped: lease }),
   };
+}
+
+/** Replaces what is known of that era, or adds it. */
+export function withPast(past: readonly RecordedEra[], ended: RecordedEra): readonly RecordedEra[] {
+  const known = past.some(({ era }) => era === ended.era);
+  const all = known ? past.map((one) => (one.era === ended.era ? ended : one)) : [...past, ended];
+  return all.slice(-(erasKeptMax + 1));
 }
 
 /** The mirror committed: it is equal to the local devices at `base` (R8). */
@@ -122,7 +173,9 @@ export function withCommit(record: GroupRecord, base: RecordPosition): GroupReco
     base,
     chain: [],
     history: history.filter((era) => era !== base.era).slice(-erasKeptMax),
+    past: record.past.filter(({ era }) => era === base.era),
     map: 'continuous',
+    adopting: false,
     unverified: false,
   };
 }

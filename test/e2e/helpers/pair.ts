@@ -78,11 +78,12 @@ export class Pair {
     return new Pair(primary, secondary, proxy, mirrored);
   }
 
-  /** Both tdmfd run, the group is started and has been copied once. */
-  async begin(): Promise<void> {
+  /** Both tdmfd run, the group is started and, if not said otherwise, has been copied once. */
+  async begin({ refresh = true } = {}): Promise<void> {
     await this.secondary.start();
     await this.primary.start();
     await this.primary.control('start', '-g', '0');
+    if (!refresh) return;
     await this.primary.control('launchrefresh', '-f', '-g', '0');
     await this.normal();
   }

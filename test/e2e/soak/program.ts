@@ -35,7 +35,7 @@ export async function whenProgram(file: string, rounds: number, soak: Soak): Pro
   tell(`${options.rounds} rounds, seed ${options.seed}`);
   try {
     const figures = await soak(scope, options);
-    for (const one of figures) console.log(`\n${table(one)}`);
+    console.log(`\n${rowsTable(figures)}`);
   } catch (failure) {
     process.exitCode = 1;
     console.error(failure);

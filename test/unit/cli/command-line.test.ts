@@ -36,6 +36,14 @@ const lines: readonly (readonly [string, string])[] = [
   ['/usr/bin/tdmfinfo -g 1,3-5 --json', 'info -g 1,3-5 --json'],
   ['/usr/bin/tdmflaunchrefresh -af', 'launchrefresh -af'],
   ['/usr/bin/tdmkillpmd 0', 'killpmd 0'],
+  ['/usr/bin/tdmfcheckpoint -g 101 -on', 'checkpoint -g 101 --on'],
+  ['/x/bin/tdmfctl.js checkpoint -off -a', 'checkpoint --off -a'],
+  [
+    '/x/bin/tdmfctl.js --home /h override -g 1 -state normal',
+    '--home /h override -g 1 --state normal',
+  ],
+  ['/x/bin/tdmfctl.js override - clear BAB', 'override - clear BAB'],
+  ['/x/bin/tdmfctl.js start -on', 'start -on'],
 ];
 for (const [typed, verb] of lines) {
   test(`'${typed}' is '${verb}'`, (t) => {

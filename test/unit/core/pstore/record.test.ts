@@ -46,7 +46,11 @@ test('a record survives its bytes, with and without what is optional', (t) => {
   for (const record of [
     first,
     normal,
-    { ...first, mode: 'refresh' as const, refresh: { id: era(9), kind: 'full' as const } },
+    {
+      ...first,
+      mode: 'refresh' as const,
+      refresh: { id: era(9), kind: 'full' as const, ordered: true },
+    },
   ]) {
     t.deepEqual(decodeGroupRecord(encodeGroupRecord(record)), record);
   }
@@ -79,7 +83,7 @@ test('the largest record fits its copy (I12)', (t) => {
     ...normal,
     chain: eras,
     history: eras,
-    refresh: { id: era(3), kind: 'full' },
+    refresh: { id: era(3), kind: 'full', ordered: true },
     tunables,
     devices: many,
   };
@@ -142,11 +146,11 @@ test('a refresh that was stopped begins anew, under another id (R10)', (t) => {
   const stopped: GroupRecord = {
     ...normal,
     mode: 'refresh',
-    refresh: { id: era(7), kind: 'full' },
+    refresh: { id: era(7), kind: 'full', ordered: true },
   };
   const { record } = decideStart(stopped, facts);
   t.is(record.mode, 'refresh');
-  t.deepEqual(record.refresh, { id: era(0xf1), kind: 'full' });
+  t.deepEqual(record.refresh, { id: era(0xf1), kind: 'full', ordered: true });
   t.true(record.mapAll);
 });
 
@@ -170,7 +174,7 @@ test('after a crash of its actors a group is in the mode it was in, in the same 
   const refreshing: GroupRecord = {
     ...running,
     mode: 'refresh',
-    refresh: { id: era(0xee), kind: 'full' },
+    refresh: { id: era(0xee), kind: 'full', ordered: true },
   };
   const refresh = decideStart(refreshing, { ...facts, restarted: true });
   t.like(refresh.record, { mode: 'refresh', era: facts.newEra, mapAll: true });
