@@ -148,16 +148,13 @@ export class ChainApplier {
     }
     if (mirror.stopped) throw stoppedError();
     await this.#flush(mirror);
-    const last = chain.files.filter(({ header }) => header.kind === 'i').length === 1;
-    const whole = last && record.record.state === 'recoverable';
-    await chain.retire(1, whole ? { state: 'coherent' } : {});
-    if (whole) events.stateChanged('coherent');
+    await chain.retire(1, {});
     events.retired(first.header.segment);
   }
 
   /** All entries of a file; true when the chain is over. */
   async #entries(first: ChainFile, mirror: Mirror, lane: MirrorLane): Promise<boolean> {
-    const { opener, chain, sizes, events } = this.#place;
+    const { opener, chain, record, sizes, events } = this.#place;
     await mirror.idle();
     lane.apply.begin(first.header.firstSequence - 1);
     const device = await first.file.hold();
@@ -180,6 +177,11 @@ export class ChainApplier {
         const { segment } = tail;
         if (feeder.next <= segment.durableLast) {
           await feeder.feed(segment.durableLength, segment.durableLast);
+        } else if (this.#isCutAt(first, feeder.next - 1)) {
+          await this.#idle(mirror);
+          await this.#flush(mirror);
+          await record.save({ state: 'coherent' });
+          events.stateChanged('coherent');
         } else if (this.#withdrawn !== undefined) {
           return await this.#over(mirror, segment.last);
         } else if (this.keep) await this.#progress();
@@ -204,6 +206,13 @@ export class ChainApplier {
     await chain.retire(1, {});
     events.retired(first.header.segment);
     return false;
+  }
+
+  /** Everything up to the mark of the last commit was fed: with it the mirror alone is a cut. */
+  #isCutAt({ header }: ChainFile, fed: number): boolean {
+    const { state, base } = this.#place.record.record;
+    if (state !== 'recoverable' || this.#place.chain.holdsImage) return false;
+    return base?.era === header.era && fed >= base.sequence;
   }
 
   /** What is left of a file that others follow. */

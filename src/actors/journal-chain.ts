@@ -73,7 +73,7 @@ export class JournalChain {
       const name = known.find(({ segment }) => segment === number);
       const path = `${this.#place.directory}/${name?.name ?? segmentName(this.#place.group, number, 'c')}`;
       const file = new SegmentFile(this.#place.opener, path);
-      const header = name === undefined ? 'missing' : await this.#headerOf(file, number, name.kind);
+      const header = name === undefined ? 'missing' : await this.#headerOf(file, name.kind);
       const followed = typeof header !== 'string';
       const { id, verdict } = judgeChainFile({
         found: followed ? 'file' : header,
@@ -109,7 +109,9 @@ export class JournalChain {
   }
 
   /** How far the entries of a file go that is not the tail. @throws TDMF_JOURNAL_DAMAGED */
-  async walk(index: number): Promise<{ readonly last: number; readonly end: number; torn: boolean }> {
+  async walk(
+    index: number,
+  ): Promise<{ readonly last: number; readonly end: number; torn: boolean }> {
     const { header, file } = this.files[index]!;
     const next = this.files[index + 1]?.header;
     const device = await file.hold();
@@ -216,15 +218,11 @@ export class JournalChain {
    * them: the tail was closed before, and `change` says where the mirror stands.
    */
   async retire(count: number, change: Partial<MirrorRecord>): Promise<void> {
-    const gone = this.files.slice(0, count);
-    const rest = this.files.slice(count);
-    const [first] = rest;
+    const gone = this.files.splice(0, count);
+    const first = this.files[0]?.header.segment;
     const chain =
-      first === undefined
-        ? undefined
-        : { first: first.header.segment, last: rest.at(-1)!.header.segment };
+      first === undefined ? undefined : { first, last: this.files.at(-1)!.header.segment };
     await this.#record.save({ ...change, chain });
-    this.files.splice(0, count);
     if (chain === undefined) this.#end = undefined;
     for (const { file } of gone) await this.#place.files.remove(file.path);
     await this.#place.files.syncDirectory(this.#place.directory);
@@ -257,11 +255,12 @@ export class JournalChain {
     return { ...this.#events, rolled: (segment) => this.#name(segment) };
   }
 
+  /** The record must never forget a file: it is changed here and in `retire`, one after the other. */
   async #name(segment: StreamSegment, change: Partial<MirrorRecord> = {}): Promise<void> {
-    const number = segment.header.segment;
-    const first = this.files[0]?.header.segment ?? number;
-    await this.#record.save({ ...change, chain: { first, last: number } });
     this.files.push(segment);
+    const first = this.files[0]!.header.segment;
+    const last = segment.header.segment;
+    await this.#record.save({ ...change, chain: { first, last } });
   }
 
   async #findEnd(): Promise<void> {
@@ -290,7 +289,6 @@ export class JournalChain {
 
   async #headerOf(
     file: SegmentFile,
-    number: number,
     kind: SegmentKind,
   ): Promise<SegmentHeader | 'empty' | 'unreadable'> {
     const { opener } = this.#place;

@@ -72,6 +72,7 @@ export class JournalStream {
   #retry: TimerHandle | undefined;
   #retryMs = 0;
   #ended = false;
+  #failed = false;
   #closed = false;
   #landed: (() => void) | undefined;
 
@@ -176,9 +177,9 @@ export class JournalStream {
   /** Resolves when no append is under way, and none is tried again. */
   async #quiet(): Promise<void> {
     this.#retry?.cancel();
-    const waiting = this.#retry !== undefined;
+    const landed = this.#retry !== undefined || this.#failed;
     this.#retry = undefined;
-    if (!waiting && this.#writing.length > 0) {
+    if (!landed && this.#writing.length > 0) {
       await new Promise<void>((resolve) => {
         this.#landed = resolve;
       });
@@ -222,8 +223,11 @@ export class JournalStream {
     } else if (!this.#ended) {
       const failure = journalFailed(this.#place.directory, this.segment.file.path, result);
       if (this.patient && isFull(result)) this.#wait(() => this.#write());
-      else this.#events.failed(failure);
-    }
+      else {
+        this.#failed = true;
+        this.#events.failed(failure);
+      }
+    } else this.#failed = true;
     this.#landed?.();
     if (result < total) return;
     this.#kick();

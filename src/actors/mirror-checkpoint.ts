@@ -8,8 +8,9 @@
  * the chain is applied from its start.
  */
 import { isTdmfError, TdmfError } from '../core/errors.js';
+import type { MirrorRecord } from '../core/meta.js';
 import type { MirrorCore } from './mirror-core.js';
-import { type OwnChanged, ownChanges, writeMarks } from './own-changes.js';
+import { type FoundChanges, findOwnChanges } from './own-changes.js';
 import { failedOf } from './rmd-admission.js';
 
 /** File times move in steps: a write in the step of the mark would not be seen (Rule 15c). */
@@ -53,10 +54,8 @@ export class MirrorCheckpoint {
     await new Promise<void>((resolve) => {
       context.clock.after(markSettleMs, resolve);
     });
-    const marks = await writeMarks(
-      context.ports.files,
-      devices.map(({ path }) => path),
-    );
+    const { files } = context.ports;
+    const marks = await Promise.all(devices.map(({ path }) => files.writeMark(path)));
     const stamps = record.mirrors.map((stamp, index) => ({ ...stamp, writeMark: marks[index]! }));
     const change = {
       checkpoint: 'on',
@@ -64,12 +63,13 @@ export class MirrorCheckpoint {
       durable: sequence,
       clean: true,
       mirrors: stamps,
-      ownSince: context.clock.wallNow(),
+      ownSince: Math.max(1, Math.floor(context.clock.wallNow())),
     } as const;
     this.#sequence = sequence;
     await chain.openTail('p', { era, sequence }, { change });
     await record.saveDurable(era, sequence);
     core.beginJournal({ era, sequence });
+    core.tell('checkpoint.effective');
     events.checkpoint('on', sequence);
   }
 
@@ -91,7 +91,11 @@ export class MirrorCheckpoint {
       events.checkpoint('failed', this.#sequence, why);
       return;
     }
-    const changed = await ownChanges(core.context.ports, record, core.place);
+    const { files, devices } = core.context.ports;
+    const { directory } = options;
+    const mirrors = core.mirror!.devices.map(({ path }) => path);
+    const place = { files, digest: devices.digest, directory, mirrors };
+    const changed = await findOwnChanges(place, record.record);
     const position = chain.end;
     const tail = chain.tail !== undefined;
     if (tail) {
@@ -100,7 +104,7 @@ export class MirrorCheckpoint {
       await chain.closeTail();
     }
     await chain.rename('p', 'c');
-    this.#replaysTo = chain.files.at(-1)!.header.segment;
+    this.#replaysTo = chain.files.at(-1)?.header.segment ?? 0;
     await record.save({
       checkpoint: 'replaying',
       mirrors: record.mirrors,
@@ -108,12 +112,18 @@ export class MirrorCheckpoint {
       clean: false,
       ...stateAfter(changed),
     });
-    if (changed.own !== 'none') events.stateChanged('unknown');
+    core.tell('checkpoint.released');
+    if (changed.changes !== 'none') events.stateChanged('unknown');
     this.#publish(changed);
     if (tail && position !== undefined) {
       // What comes from here on is no part of the checkpoint: it ends when all before is applied.
       await chain.openTail('c', position, { fresh: true });
       core.beginJournal(position);
+    }
+    // A journal that was damaged is gone, and there is nothing to apply.
+    if (this.#replaysTo === 0) {
+      core.tell('chain.over');
+      await this.#ended();
     }
     core.startApplier();
   }
@@ -133,19 +143,15 @@ export class MirrorCheckpoint {
     options.events.checkpoint('off', sequence);
   }
 
-  #publish(changed: OwnChanged): void {
+  #publish({ changes, bytes }: FoundChanges): void {
     const { context, options } = this.#core;
-    if (changed.own === 'none') return;
+    if (changes === 'none') return;
     const { group } = options;
-    context.publish('mirror.modified', { group, changes: changed.own, bytes: changed.bytes });
+    context.publish('mirror.modified', { group, changes, bytes });
   }
 }
 
 /** Rule 15c: what others wrote is known, or nobody knows what the mirror holds. */
-export function stateAfter(
-  changed: OwnChanged,
-): { own: 'none'; ownSince: 0 } | { own: 'known' | 'unknown'; state: 'unknown' } {
-  return changed.own === 'none'
-    ? { own: 'none', ownSince: 0 }
-    : { own: changed.own, state: 'unknown' };
+export function stateAfter({ changes }: FoundChanges): Partial<MirrorRecord> {
+  return changes === 'none' ? { own: 'none', ownSince: 0 } : { own: changes, state: 'unknown' };
 }

@@ -6,21 +6,23 @@
  * Durable positions move only after a flush *and* a synced page (Rule 24, H21). While there is a chain
  * nothing but the chain reaches the mirror.
  */
+import { createActor } from 'xstate';
 import type { FrameRing } from '../core/engine/frame-ring.js';
 import type { TdmfError } from '../core/errors.js';
 import { nextSegment } from '../core/journal/names.js';
 import type { RecordedState } from '../core/meta.js';
-import type { Dirt, Differs, Hello, WirePosition } from '../core/wire/messages.js';
+import type { Differs, Dirt, Hello, WirePosition } from '../core/wire/messages.js';
+import { type RmdMode, type RmdModeEvent, rmdModeMachine } from '../machines/rmd-mode.js';
 import type { ArenaMemory, BlockDevice } from '../ports/block-device.js';
 import type { ActorContext } from './actor.js';
-import { ChainApplier } from './chain-applier.js';
+import { ChainApplier, isDamage } from './chain-applier.js';
 import { FlushLoop } from './flush-loop.js';
 import { JournalChain } from './journal-chain.js';
 import type { JournalPlace } from './journal-place.js';
 import type { JournalStream } from './journal-stream.js';
 import { Mirror } from './mirror.js';
 import type { MirrorLane } from './mirror-lane.js';
-import type { RmdRecord } from './rmd-record.js';
+import { type RmdRecord, saveDamage } from './rmd-record.js';
 
 export interface MirrorSessionEvents {
   /** Positions or credit moved. */
@@ -65,6 +67,7 @@ export class MirrorCore {
   readonly applier: ChainApplier;
   readonly mirrorFlush: FlushLoop;
   readonly journalFlush: FlushLoop;
+  readonly #mode = createActor(rmdModeMachine).start();
   mirror: Mirror | undefined;
   entries: MirrorLane | undefined;
   blocks: MirrorLane | undefined;
@@ -75,6 +78,8 @@ export class MirrorCore {
   direct = false;
   /** Entries of a refresh that is not committed: another journal than the chain's. */
   attempt: JournalStream | undefined;
+  /** Entries go to the journal first and stay there until the mirror has them (design.md 3.3). */
+  writeAhead = false;
   /** Nothing is taken for a moment. */
   held = false;
   stopped = false;
@@ -112,11 +117,17 @@ export class MirrorCore {
           this.held = on;
           if (!on) events.roomFreed();
         },
-        drained: (position, frames) => this.onDrained(position, frames),
+        drained: (position, frames) => {
+          this.tell('chain.over');
+          this.onDrained(position, frames);
+        },
         retired: (segment) => this.onRetired(segment),
         stateChanged: (state) => events.stateChanged(state),
         flushTail: () => this.flushTail(),
-        failed: (error) => this.fail(error),
+        failed: (error) => {
+          if (!isDamage(error)) this.fail(error);
+          else void saveDamage(record).finally(() => this.fail(error));
+        },
       },
     });
     this.mirrorFlush = new FlushLoop(context, () => this.#flushMirror());
@@ -126,6 +137,15 @@ export class MirrorCore {
 
   get record(): RmdRecord {
     return this.options.record;
+  }
+
+  get mode(): RmdMode {
+    return this.#mode.getSnapshot().value;
+  }
+
+  /** What happened to the way data goes; an event that changes nothing is fine. */
+  tell(type: RmdModeEvent['type']): void {
+    this.#mode.send({ type });
   }
 
   /** Under a checkpoint the journal only grows (Rule 15d). */
@@ -232,7 +252,10 @@ export class MirrorCore {
 
   /** Brings the chain onto the mirror, unless a checkpoint keeps it away. */
   startApplier(): void {
-    if (this.checkpointed || this.mirror === undefined || this.stopped) return;
+    // Rule 15a: the machine leads from a checkpoint to `replays` by its end only.
+    if (!this.#mode.getSnapshot().hasTag('replays')) return;
+    if (this.mirror === undefined || this.stopped) return;
+    this.applier.keep = this.writeAhead && this.chain.tail !== undefined;
     this.applier.start(this.mirror);
   }
 
@@ -322,7 +345,8 @@ export class MirrorCore {
     policy.flushEnded();
     if (stream === this.chain.tail && stream !== undefined) await this.madeDurable(covers);
     // Before the commit the era is not the mirror's yet: nothing of it is in the position page.
-    else if (stream !== undefined && stream === this.attempt) this.durable = Math.max(this.durable, covers);
+    else if (stream !== undefined && stream === this.attempt)
+      this.durable = Math.max(this.durable, covers);
     this.applier.notify();
     this.options.events.acked();
   }

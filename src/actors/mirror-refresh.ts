@@ -35,13 +35,11 @@ export class MirrorRefresh {
   #files: ChainFile[] = [];
   #mark: Mark | undefined;
   #committing: Promise<void> | undefined;
+  /** The commit record is written: the files of the attempt are the chain's. */
+  #recorded = false;
   readonly #committed: (mark: number) => void;
 
-  private constructor(
-    core: MirrorCore,
-    message: RefreshBegin,
-    committed: (mark: number) => void,
-  ) {
+  private constructor(core: MirrorCore, message: RefreshBegin, committed: (mark: number) => void) {
     this.#core = core;
     this.#message = message;
     this.#committed = committed;
@@ -188,8 +186,8 @@ export class MirrorRefresh {
   async close(): Promise<void> {
     await this.#committing?.catch(() => undefined);
     this.#core.onProgress = () => undefined;
-    // Committed, it is the tail of the chain, and closed with it.
-    if (this.#core.chain.tail !== this.#stream) await this.#dropStream();
+    // Committed, it is the chain's, and closed with it.
+    if (!this.#recorded) await this.#dropStream();
     await this.image?.close();
   }
 
@@ -248,6 +246,7 @@ export class MirrorRefresh {
       const parts = { header, bootId, file, table: reader.table };
       const found = new ImageFile(place, parts, this.#imageEvents());
       await found.opened();
+      this.#core.tell('refresh.journaled');
       return found;
     } catch (error) {
       this.#core.context.log.write('warn', 'the blocks of an earlier session cannot be used', {
@@ -260,7 +259,8 @@ export class MirrorRefresh {
   }
 
   async #makeImage(): Promise<ImageFile> {
-    const { place, record, context } = this.#core;
+    const core = this.#core;
+    const { place, record, context } = core;
     const { opener, files, directory, group, sizes } = place;
     const segment = await place.nextSegment();
     const path = `${directory}/${segmentName(group, segment, 'i')}`;
@@ -295,6 +295,7 @@ export class MirrorRefresh {
       throw error;
     }
     image.begin(this.#lastBlock);
+    core.tell('refresh.journaled');
     return image;
   }
 
@@ -347,6 +348,7 @@ export class MirrorRefresh {
     await chain.commit(files, stream, (range) =>
       saveCommit(record, { era, mark: mark.mark, chain: range, state, ...own }),
     );
+    this.#recorded = true;
     stream.patient = true;
     core.attempt = undefined;
     core.durable = Math.max(core.durable, mark.mark);
@@ -354,6 +356,8 @@ export class MirrorRefresh {
     await image.close();
     if (core.stopped) return;
     core.onProgress = () => undefined;
+    this.#stream = undefined;
+    core.tell('refresh.committed');
     this.#committed(mark.mark);
     events.committed(this.refreshId, era, mark.mark);
     if (state !== before) events.stateChanged(state);

@@ -159,12 +159,13 @@ export class MirrorStream {
   async #begin(position: WirePosition, durable: number): Promise<void> {
     const core = this.#core;
     this.received = position.sequence;
-    if (core.chain.empty && !core.checkpointed && !core.applier.keep) {
+    if (core.chain.empty && !core.checkpointed && !core.writeAhead) {
       core.beginDirect(position, durable);
       return;
     }
     await core.chain.openTail(core.checkpointed ? 'p' : 'c', position);
     core.beginJournal(position);
+    if (!core.checkpointed) core.tell('writeAhead.begun');
     core.startApplier();
   }
 

@@ -133,15 +133,16 @@ export function saveCommit(record: RmdRecord, commit: Commit): Promise<void> {
  * incoherent, without a position, and only a refresh mends it. The files stay for who wants to look.
  */
 export function saveDamage(record: RmdRecord): Promise<void> {
+  // Under a checkpoint the mirrors stay with whoever has them, whatever became of the journal.
+  const { checkpoint } = record.record;
   return record.save({
+    checkpoint: checkpoint === 'on' ? 'on' : 'off',
     state: 'incoherent',
     refreshId: '',
     era: undefined,
     history: historyWith(record.record),
     chain: undefined,
     image: undefined,
-    checkpoint: 'off',
-    checkpointSequence: 0,
     reach: 0,
     clean: true,
   });

@@ -107,9 +107,14 @@ export class ImageTable {
       if (state === slotStates.absent) continue;
       if (state > slotStates.part) return false;
       const from = position + at.sectors;
-      const sectors =
-        state === slotStates.part ? bytes.slice(from, from + bitmapBytes) : undefined;
-      this.set(device, page * blocksPerPage + slot, state, getU32(bytes, position + at.crc), sectors);
+      const sectors = state === slotStates.part ? bytes.slice(from, from + bitmapBytes) : undefined;
+      this.set(
+        device,
+        page * blocksPerPage + slot,
+        state,
+        getU32(bytes, position + at.crc),
+        sectors,
+      );
     }
     this.#dirty[device]!.delete(page);
     return true;
