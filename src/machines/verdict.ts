@@ -1,7 +1,8 @@
 /**
  * What the mode machine makes of a lineage decision (core/lineage/decide.ts, as the PMD reports it):
  * one word. The operator's order widens it: where the table waits for an operator, a refresh that he
- * ordered may go on, but as a checksum refresh, because nobody knows what differs (MD 13, row 1).
+ * ordered may go on, but as a checksum refresh, because nobody knows what differs (MD 13, row 1); and
+ * NORMAL by override takes the mirror as it is (row 11).
  */
 import type { RecordedKind } from '../core/pstore/record.js';
 import type { Verdict } from './group-mode-types.js';
@@ -11,9 +12,16 @@ export interface Decided {
   readonly action: 'resume' | 'era' | 'refresh' | 'smart' | 'checksum' | 'wait';
 }
 
+export interface Ordered {
+  /** The refresh that an operator ordered and that is not done. */
+  readonly refresh: RecordedKind | undefined;
+  /** NORMAL by override, and the mirror has not been taken yet. */
+  readonly adopting: boolean;
+}
+
 export function verdictOf(
   { action }: Decided,
-  ordered: RecordedKind | undefined,
+  { refresh, adopting }: Ordered,
 ): Exclude<Verdict, 'unknown'> {
   switch (action) {
     case 'resume':
@@ -21,12 +29,13 @@ export function verdictOf(
     case 'era':
       return 'equal';
     case 'refresh':
-    case 'smart':
       return 'smart';
+    case 'smart':
     case 'checksum':
-      return 'checksum';
+      return adopting ? 'adopts' : action;
     case 'wait':
-      return ordered === undefined ? 'waits' : 'checksum';
+      if (adopting) return 'adopts';
+      return refresh === undefined || refresh === 'back' ? 'waits' : 'checksum';
   }
 }
 

@@ -52,7 +52,10 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
   if (record === undefined) {
     return { row: 'first', record: firstRecord(group, newEra, devices, tunables), changes: [] };
   }
-  const started = { ...record, clean: false, devices };
+  const left = { ...record, clean: false, devices };
+  // A marker that was not effective went with the BAB (MD 28).
+  const pending = record.checkpoint === 'pending' && !facts.restarted;
+  const started: GroupRecord = pending ? { ...left, checkpoint: 'off' } : left;
   if (facts.restarted) return { row: 'restarted', record: restarted(started, facts), changes: [] };
   const changes = deviceChanges(record.devices, devices);
   if (record.mode === 'passthru' || record.mode === 'backfresh') {
