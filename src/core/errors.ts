@@ -81,11 +81,20 @@ export const errorTable = {
   TDMF_REFRESH_NOT_RUNNING: row('refusal', false, 'no refresh is running', 'Nothing to do.'),
   TDMF_PMD_RUNNING: row('refusal', false, 'the PMD is already running', 'Nothing to do.'),
   TDMF_PMD_NOT_RUNNING: row('refusal', false, 'the PMD is not running', 'Run tdmfctl launchpmd.'),
+  TDMF_OVERRIDE_PMD: row('refusal', false, 'the PMD of the group runs, so its mode cannot be overridden', 'Run tdmfctl killpmd first.'),
+  TDMF_BACKFRESH_RUNNING: row('refusal', false, 'a backfresh is running', 'Wait for it, or run killbackfresh first.'),
+  TDMF_BACKFRESH_NOT_RUNNING: row('refusal', false, 'no backfresh is running', 'Nothing to do.'),
+  TDMF_LOCAL_INCOHERENT: row('refusal', false, 'a backfresh was ended half way: the local devices are neither old nor new', 'Run tdmfctl launchbackfresh again; or killpmd and override state passthru, to use them as they are.'),
+  TDMF_UNVERIFIED: row('operating', false, 'the group was put into NORMAL, and nobody has proven the mirror equal', 'Run tdmfctl launchrefresh -c to prove it.'),
   TDMF_UNCLEAN_START: row('operating', false, 'the group was not stopped cleanly: what may differ from the mirror is compared', 'A smart refresh brings the mirror back; run tdmfctl launchrefresh if none begins.'),
   // reco and checkpoint
   TDMF_RECO_STATE: row('refusal', false, 'the mirror is {state}: {why}', 'If the primary lives, let it finish; if it is lost, run reco --force and check the data before it is used.'),
   TDMF_MIRROR_NOT_OUT: row('refusal', true, 'the mirror is not handed out', 'Turn a checkpoint on, or run reco; until then it belongs to the RMD.'),
   TDMF_MIRROR_CLIENTS: row('refusal', true, 'the mirror still has {count} NBD connections', 'Close the clients on the secondary first.'),
+  TDMF_CHECKPOINT_ON: row('refusal', false, 'a checkpoint is on, or about to be', 'Run tdmfctl checkpoint -off first.'),
+  TDMF_CHECKPOINT_OFF: row('refusal', false, 'no checkpoint is on', 'Nothing to do.'),
+  TDMF_CHECKPOINT_BUSY: row('refusal', true, 'the checkpoint is being turned on or off', 'Wait until tdmfctl info shows it on or off.'),
+  TDMF_CHECKPOINT_LOST: row('operating', true, 'the checkpoint was cancelled before it became effective', 'Run tdmfctl checkpoint -on again when the group is in NORMAL.'),
   TDMF_CHECKPOINT_NO_SESSION: row('refusal', true, 'the primary is not connected, and it is the one who turns a checkpoint on or off', 'Try again when it is connected; if it is lost, reco hands the mirror out.'),
   TDMF_HOOK_FAILED: row('refusal', true, 'the hook {file} failed: {why}', 'Correct the program in the TDMF home, or remove it, and try again; its output is in the log of tdmfd.'),
   TDMF_HOOK_DENIED: row('refusal', true, 'the hook {file} is not executable', 'Run chmod +x on it in the TDMF home, or remove it.'),
@@ -113,7 +122,6 @@ export const errorTable = {
   TDMF_PSTORE_OLD: row('operating', false, 'the pstore {path} has the layout of an earlier version ({version})', 'Move it away and run tdmfctl init; then every group needs a full refresh.'),
   // journal
   TDMF_JOURNAL_DAMAGED: row('operating', false, 'the journal {path} is damaged: {what}', 'Run tdmfctl launchrefresh -f on the primary.'),
-  TDMF_CHECKPOINT_ON: row('refusal', false, 'a checkpoint is on: the mirror belongs to applications', 'Run tdmfctl checkpoint -off first.'),
   TDMF_CHECKPOINT_STATE: row('refusal', true, 'the mirror is {state}, which is no checkpoint', 'Wait until it is coherent, and try again.'),
   TDMF_JOURNAL_FULL: row('operating', true, 'the journal directory {path} has no space', 'Free space on the secondary.'),
   // daemon
