@@ -21,7 +21,7 @@ export interface DriverReadsOptions {
   readonly control: Pick<GroupControlView, 'countRead'>;
   readonly facts: Pick<DriverFacts, 'ioFailed'>;
   /** H21. */
-  readonly flushFailed: () => void;
+  readonly flushFailed: (device: number) => void;
   readonly fail: (error: unknown) => void;
 }
 
@@ -92,7 +92,7 @@ export class DriverReads implements CompletionSink {
     if (failure !== 0) {
       const operation = request.op === driverOp.read ? 'read' : 'flush';
       this.#options.facts.ioFailed(this.#options.names[device]!, operation, failure);
-      if (operation === 'flush') this.#options.flushFailed();
+      if (operation === 'flush') this.#options.flushFailed(device);
     } else if (request.op === driverOp.read) {
       this.#options.control.countRead(device, request.length);
     }

@@ -107,6 +107,7 @@ export const errorTable = {
   TDMF_PSTORE_FAILED: row('operating', true, 'the pstore {path} cannot be written ({errno})', 'Check the disk; the group goes on tracking.'),
   TDMF_PSTORE_FULL: row('operating', false, 'the pstore {path} has no room for another group', 'Make it larger with tdmfctl init -p.'),
   TDMF_PSTORE_VERSION: row('operating', false, 'the pstore {path} was written by a newer version ({version})', 'Install that version.'),
+  TDMF_PSTORE_OLD: row('operating', false, 'the pstore {path} has the layout of an earlier version ({version})', 'Move it away and run tdmfctl init; then every group needs a full refresh.'),
   // journal
   TDMF_JOURNAL_DAMAGED: row('operating', false, 'the journal {path} is damaged: {what}', 'Run tdmfctl launchrefresh -f on the primary.'),
   TDMF_JOURNAL_FULL: row('operating', true, 'the journal directory {path} has no space', 'Free space on the secondary.'),
