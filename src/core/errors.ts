@@ -84,6 +84,7 @@ export const errorTable = {
   // reco and checkpoint
   TDMF_RECO_STATE: row('refusal', false, 'the mirror is {state}: {why}', 'If the primary lives, let it finish; if it is lost, run reco --force and check the data before it is used.'),
   TDMF_MIRROR_NOT_OUT: row('refusal', true, 'the mirror is not handed out', 'Turn a checkpoint on, or run reco; until then it belongs to the RMD.'),
+  TDMF_MIRROR_IN_USE: row('refusal', true, '{path} is in use by {users}', 'Unmount it or end the program on the secondary first.'),
   TDMF_MIRROR_CLIENTS: row('refusal', true, 'the mirror still has {count} NBD connections', 'Close the clients on the secondary first.'),
   TDMF_CHECKPOINT_NO_SESSION: row('refusal', true, 'the primary is not connected, and it is the one who turns a checkpoint on or off', 'Try again when it is connected; if it is lost, reco hands the mirror out.'),
   TDMF_HOOK_FAILED: row('refusal', true, 'the hook {file} failed: {why}', 'Correct the program in the TDMF home, or remove it, and try again; its output is in the log of tdmfd.'),

@@ -102,7 +102,7 @@ export class SecondaryVerbs {
   /**
    * Takes the mirror back from applications. Nothing connects by itself, and nothing is lost by it; what
    * they changed decides what may follow on the primary (Rule 9b).
-   * @throws TDMF_MIRROR_CLIENTS, TDMF_CONFIRM
+   * @throws TDMF_MIRROR_CLIENTS, TDMF_MIRROR_IN_USE, TDMF_CONFIRM
    */
   endReco(
     group: number,
@@ -111,8 +111,7 @@ export class SecondaryVerbs {
     const { yes, terminal } = options;
     const { mirrors, publish } = this.#options;
     return this.#groups.alone(group, async (config) => {
-      const count = await mirrors.clients(group);
-      if (count > 0) throw new TdmfError('TDMF_MIRROR_CLIENTS', { group, count });
+      await mirrors.mustBeUnused(config);
       const seen = await this.#ask<RecoEnd>(config, { kind: 'reco.look' });
       if (!seen.wasInReco) return { told: ['the mirror was not handed out'] };
       if (seen.changes !== 'none') {
