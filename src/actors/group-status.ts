@@ -29,6 +29,7 @@ export interface GroupStatus {
   /** How long ago, when not connected; null when connected or never heard of. */
   readonly mirrorStateAgeSeconds: number | null;
   readonly refresh: RefreshStatus | null;
+  readonly checkpoint: GroupRecord['checkpoint'];
   readonly era: string;
   readonly position: Position;
   readonly lease: number;

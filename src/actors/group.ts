@@ -502,6 +502,7 @@ class Group implements Actor<GroupMessage> {
       mirrorState,
       mirrorStateAgeSeconds: this.#link === 'connected' ? null : mirrorStateAgeSeconds,
       refresh: meter?.status() ?? null,
+      checkpoint: record.checkpoint,
       era: record.era,
       position: {
         era: era ?? record.era,

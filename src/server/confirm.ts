@@ -4,8 +4,8 @@
  * manual's batch files run as they are written. Pure.
  */
 import { TdmfError } from '../core/errors.js';
+import { bytesInWords } from '../core/words.js';
 import type { PrimaryInfo } from '../info.js';
-import { bytesInWords } from './words.js';
 
 export interface Loss {
   readonly loss: string;

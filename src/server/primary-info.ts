@@ -22,6 +22,7 @@ export function notStarted(
   return {
     ...configured(config, pstore),
     started: false,
+    checkpoint: false,
     mode: 'PASSTHRU',
     connection: 'ACCUMULATE',
     problem,
@@ -97,6 +98,7 @@ export function primaryInfo(
   return {
     ...configured(config, pstore),
     started: true,
+    checkpoint: status?.checkpoint === 'on',
     mode: status?.mode ?? 'PASSTHRU',
     connection: status?.connection ?? 'ACCUMULATE',
     problem: shownProblem(status),
@@ -160,7 +162,6 @@ function configured(config: GroupConfig, pstore: string) {
     group: config.group,
     role: 'primary' as const,
     note: config.note,
-    checkpoint: false,
     primary: config.primary.host,
     secondary: `${config.secondary.host}:${config.secondary.port}`,
     pstore,

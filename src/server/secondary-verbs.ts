@@ -8,13 +8,13 @@ import { barLastLaunch, releaseOwner } from '../actors/rmd-record.js';
 import { type GroupConfig, isLoopback } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
 import { TdmfError } from '../core/errors.js';
+import { bytesInWords, timeInWords } from '../core/words.js';
 import { atomicFiles } from '../io/atomic-files.js';
 import type { DeviceOpener } from '../ports/block-device.js';
 import type { ActorSystem } from '../runtime/pool.js';
 import { refuseUnless } from './confirm.js';
 import type { MirrorExports } from './mirror-exports.js';
 import type { SecondaryGroups } from './secondary-groups.js';
-import { bytesInWords, timeInWords } from './words.js';
 
 export interface SecondaryVerbsOptions {
   readonly home: Home;

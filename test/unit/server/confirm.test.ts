@@ -1,7 +1,6 @@
 /** What the operator is asked before data is lost (I19), and when. */
 import test from 'ava';
 import { lossOf, mustBeMeant, refuseUnless } from '../../../src/server/confirm.js';
-import { bytesInWords, timeInWords } from '../../../src/server/words.js';
 import { primaryOf } from '../../helpers/infos.js';
 
 const clean = primaryOf();
@@ -31,15 +30,4 @@ test("the manual's batch files run as they are; at a terminal somebody is asked"
   });
   t.notThrows(() => refuseUnless({ loss: 'x', must: true }, true, false));
   t.throws(() => refuseUnless({ loss: 'x', must: true }, false, false), { message: 'x' });
-});
-
-test('amounts and times are words', (t) => {
-  t.deepEqual([0, 512, 65_536, 1.5 * 2 ** 20, 123 * 2 ** 30].map(bytesInWords), [
-    '0 bytes',
-    '512 bytes',
-    '64 KiB',
-    '1.5 MiB',
-    '123 GiB',
-  ]);
-  t.is(timeInWords(0), '1970-01-01 00:00:00 UTC');
 });
