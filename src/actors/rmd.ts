@@ -66,7 +66,9 @@ export interface RmdStatus {
 export type RmdQuestion =
   | { readonly kind: 'rmd.status' }
   /** killrmd: bars this launch of the PMD durably, then ends the session (Rule 50). */
-  | { readonly kind: 'rmd.kill' };
+  | { readonly kind: 'rmd.kill' }
+  /** The operator of this side wants a checkpoint on, or off; the primary carries it out. */
+  | { readonly kind: 'rmd.checkpoint'; readonly on: boolean };
 
 export type RmdMessage = { readonly type: 'rmd.end'; readonly code: TdmfErrorCode };
 
@@ -172,6 +174,9 @@ class RmdSession implements FrameSink {
 
   async ask(question: RmdQuestion): Promise<unknown> {
     if (question.kind === 'rmd.status') return this.#status();
+    if (question.kind === 'rmd.checkpoint') {
+      throw new TdmfError('TDMF_MODE_NOT_YET', { what: 'checkpoint from the secondary' });
+    }
     const record = this.#record;
     if (record !== undefined && this.#hello !== undefined) {
       const { launch } = this.#hello;

@@ -133,6 +133,17 @@ export class SecondaryGroups {
     });
   }
 
+  /**
+   * The mirror is to be written again after a checkpoint: the hook pre_off, then nobody may use it.
+   * @throws TDMF_HOOK_*, TDMF_MIRROR_CLIENTS, TDMF_MIRROR_IN_USE; nothing has changed then
+   */
+  async takeBack(group: number): Promise<void> {
+    const { mirrors } = this.#options;
+    await this.#hook(group, 'pre_off');
+    await mirrors.mustBeUnused(await this.configOf(group));
+    await mirrors.withdraw(group);
+  }
+
   async info(): Promise<SecondaryInfo[]> {
     await this.#scan();
     const sessions = await this.#statuses();
@@ -291,10 +302,10 @@ export class SecondaryGroups {
         switch (asked.kind) {
           case 'rmd.admit':
             return this.#inTurn(group, () => this.#admit(group, asked.session));
-          case 'mirror.handOut':
+          case 'rmd.handOutMirrors':
             return this.#handOut(group);
-          case 'mirror.takeBack':
-            return this.#takeBack(group);
+          case 'rmd.releaseMirrors':
+            return this.takeBack(group);
         }
       },
       stop: () => Promise.resolve(),
@@ -306,13 +317,6 @@ export class SecondaryGroups {
     await this.lookAtMirror(group);
     // It has failed, said why, and what it was for is as it is: the checkpoint is on.
     await this.#hook(group, 'post_on').catch(() => undefined);
-  }
-
-  async #takeBack(group: number): Promise<void> {
-    const { mirrors } = this.#options;
-    await this.#hook(group, 'pre_off');
-    await mirrors.mustBeUnused(await this.configOf(group));
-    await mirrors.withdraw(group);
   }
 
   #hook(group: number, hook: HookQuestion['hook']): Promise<unknown> {

@@ -4,7 +4,7 @@
  * did in jGGG.meta before it answers, and may be repeated.
  */
 import type { RecoEnd, RecoOptions, RecoOutcome, RecoQuestion } from '../actors/reco.js';
-import { barLastLaunch, releaseOwner } from '../actors/rmd-record.js';
+import { barLastLaunch, readRecord, releaseOwner } from '../actors/rmd-record.js';
 import { type GroupConfig, isLoopback } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
 import { TdmfError } from '../core/errors.js';
@@ -76,8 +76,11 @@ export class SecondaryVerbs {
     const { force, yes } = options;
     return this.#groups.alone(group, async (config) => {
       if (force) refuseUnless({ loss: forcedLoss, must: true }, yes, false);
-      const outcome = await this.#ask<RecoOutcome>(config, { kind: 'reco.run', force });
-      await this.#groups.lookAtMirror(group);
+      // Rule 15d: -off comes first, and asks for the same.
+      if (await this.#isUnderCheckpoint(config)) await this.#groups.takeBack(group);
+      const outcome = await this.#ask<RecoOutcome>(config, { kind: 'reco.run', force }).finally(
+        () => this.#groups.lookAtMirror(group),
+      );
       const { already, base, state, forced } = outcome;
       if (!already) this.#options.publish('mirror.handedOver', { group, base, state, forced });
       const exports = config.devices.flatMap(
@@ -133,9 +136,21 @@ export class SecondaryVerbs {
     });
   }
 
-  async checkpoint(group: number, _on: boolean): Promise<unknown> {
+  /**
+   * Asks the primary for a checkpoint, or for its end, and waits until it is done (MD 28, 45).
+   * @throws TDMF_CHECKPOINT_NO_SESSION, and what the primary or this side refuses it with
+   */
+  async checkpoint(group: number, on: boolean): Promise<void> {
     await this.#groups.configOf(group);
-    throw new TdmfError('TDMF_MODE_NOT_YET', { group, what: 'checkpoint on the secondary' });
+    const asked = await this.#groups.askSession(group, { kind: 'rmd.checkpoint', on });
+    if (asked === undefined) throw new TdmfError('TDMF_CHECKPOINT_NO_SESSION', { group });
+  }
+
+  async #isUnderCheckpoint(config: GroupConfig): Promise<boolean> {
+    const { io } = this.#options;
+    const journal = this.#journal(config);
+    const { record } = await readRecord(atomicFiles, io.digest, journal, config.group);
+    return record.checkpoint === 'on';
   }
 
   /** An actor of its own for as long as the question takes: its devices are closed with it. */
