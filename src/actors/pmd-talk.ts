@@ -12,17 +12,19 @@
 
 import { assert } from '../core/assert.js';
 import type { BabReader } from '../core/bab/reader.js';
+import type { DeviceMap } from '../core/bitmap/device-map.js';
 import { babEntryPayloadMax, heartbeatMs } from '../core/constants.js';
 import { FrameBuffers } from '../core/engine/frame-buffers.js';
-import { primarySide } from '../core/engine/handshake.js';
+import { type OpenRefresh, primarySide } from '../core/engine/handshake.js';
 import { Window } from '../core/engine/window.js';
+import type { ErrorDetails } from '../core/errors.js';
 import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
 import { decodeSecret } from '../core/psk.js';
 import { protocolVersion } from '../core/wire/frame.js';
-import type { Ack, ControlMessage, Welcome } from '../core/wire/messages.js';
+import type { Ack, ControlMessage, EraHandOver, Welcome } from '../core/wire/messages.js';
 import type { ActorContext } from './actor.js';
 import { EntrySender } from './entry-sender.js';
-import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
+import type { GroupMessage, MirrorState, PrimaryLineage, RefreshKind } from './messages.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
 import type { ChunkTunables, PmdOptions } from './pmd-options.js';
 import { PmdPump, type PumpSources } from './pmd-pump.js';
@@ -32,7 +34,6 @@ import type { PmdSession } from './pmd-session.js';
 export class PmdTalk implements LinkOwner, PumpSources {
   readonly link: PmdLink;
   readonly entries: EntrySender;
-  lineage: PrimaryLineage | undefined;
   launch = '';
   tunables: ChunkTunables;
   /** The refresh that is carried out now, if any. */
@@ -42,20 +43,29 @@ export class PmdTalk implements LinkOwner, PumpSources {
   readonly #context: ActorContext;
   readonly #options: PmdOptions;
   readonly #reader: BabReader;
+  readonly #maps: readonly DeviceMap[];
   readonly #tell: (message: GroupMessage) => void;
   readonly #pump: PmdPump;
+  #lineage: PrimaryLineage | undefined;
   #welcome: Welcome | undefined;
+  /** What the table said last of this session. */
+  #decision: LineageDecision | undefined;
+  /** The era that was offered to the mirror and not taken yet. */
+  #offered: EraHandOver | undefined;
+  #toldDrained = false;
   #settled = false;
 
   constructor(
     context: ActorContext,
     options: PmdOptions,
     reader: BabReader,
+    maps: readonly DeviceMap[],
     tell: (message: GroupMessage) => void,
   ) {
     this.#context = context;
     this.#options = options;
     this.#reader = reader;
+    this.#maps = maps;
     this.#tell = tell;
     this.tunables = options.tunables;
     this.entries = new EntrySender(reader, new FrameBuffers());
@@ -71,6 +81,23 @@ export class PmdTalk implements LinkOwner, PumpSources {
     await this.link.stop();
   }
 
+  get lineage(): PrimaryLineage | undefined {
+    return this.#lineage;
+  }
+
+  /** The record says something new. A session that waits for an order may have got it. */
+  learn(lineage: PrimaryLineage): void {
+    const before = this.#lineage?.order;
+    this.#lineage = lineage;
+    if (lineage.appending) this.#toldDrained = false;
+    const session = this.#admitted;
+    if (session === undefined) return;
+    if (lineage.order !== undefined && lineage.order !== before && this.run === undefined) {
+      this.#judgeAgain(session);
+    }
+    this.#tellDrained();
+  }
+
   /** Begins the refresh on the session there is; otherwise tries to get one. */
   startRun(run: PmdRefresh): void {
     this.run = run;
@@ -79,9 +106,9 @@ export class PmdTalk implements LinkOwner, PumpSources {
     // Append is off: nothing of before is ever drained (Rule 12.3). The map should have all of it.
     entries.markPending(run.maps);
     entries.dropThrough(entries.generation);
-    const { session } = this.link;
-    if (session !== undefined && this.#welcome !== undefined) run.attach(session, this.#welcome);
-    else this.link.send({ type: 'retry.hurried' });
+    const session = this.#admitted;
+    if (session === undefined) this.link.send({ type: 'retry.hurried' });
+    else if (!this.#attachRun(session)) this.#judgeAgain(session);
   }
 
   wantFlush(): void {
@@ -90,8 +117,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   opened(session: PmdSession): void {
     const { nodeId, loopback, version, deviceList } = this.#options;
-    const side = this.#side(this.#openRefresh());
-    const { era, s0, stamped, released, sentMax, lease, refreshId } = side;
+    const side = this.#side();
+    const { era, s0, stamped, released, sentMax, lease, refreshId, refreshKind } = side;
     session.control({
       kind: 'hello',
       protocol: protocolVersion,
@@ -110,8 +137,8 @@ export class PmdTalk implements LinkOwner, PumpSources {
       sentMax,
       lease,
       refreshId,
-      refreshKind: refreshId === undefined ? undefined : (this.run?.kind ?? 'full'),
-      purpose: 'mirror',
+      refreshKind,
+      purpose: refreshKind === 'back' ? 'backfresh' : 'mirror',
     });
   }
 
@@ -123,6 +150,9 @@ export class PmdTalk implements LinkOwner, PumpSources {
   detached(): void {
     this.#pump.detach();
     this.#welcome = undefined;
+    this.#decision = undefined;
+    this.#offered = undefined;
+    this.#toldDrained = false;
     this.#settled = false;
     this.entries.drain.end();
     this.run?.linkLost();
@@ -161,7 +191,13 @@ export class PmdTalk implements LinkOwner, PumpSources {
         }
         break;
       case 'stateChanged':
+        if (this.#welcome !== undefined) {
+          this.#welcome = { ...this.#welcome, state: message.state };
+        }
         this.#tell({ type: 'mirror.stateChanged', mirrorState: mirrorStateOf(message.state) });
+        break;
+      case 'eraTaken':
+        this.#eraTaken(session, message.era);
         break;
       default:
         session.breach(`a secondary does not send ${message.kind}`);
@@ -190,6 +226,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     }
     this.entries.publishPositions();
     if (ack.freedBytes > 0) this.#settle();
+    this.#tellDrained();
     this.schedule();
   }
 
@@ -220,55 +257,152 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#pump.attach(session, new Window(welcome.windowBytes));
     const { run } = this;
     if (run?.awaitsVerdict === true && run.committedMeanwhile(welcome)) this.#committed(run);
-    const decision = decideLineage(this.#side(this.#openRefresh()), welcome);
+    const decision = decideLineage(this.#side(), welcome);
     this.#context.log.write('info', 'handshake', { row: decision.row, action: decision.action });
-    this.#follow(session, welcome, decision);
+    this.#decision = decision;
+    this.#follow(session, decision);
   }
 
-  #follow(session: PmdSession, welcome: Welcome, decision: LineageDecision): void {
-    const { action, code, era, from, sentMax } = decision;
-    switch (action) {
-      case 'resume':
-        if (!this.entries.begin(era, from)) {
-          this.link.refuse('TDMF_LINEAGE_MIRROR_BEHIND', {});
-          return;
-        }
-        session.control({ kind: 'resume', era, from, sentMax });
-        this.link.send({ type: 'peer.welcomed' });
-        this.schedule();
-        break;
-      case 'refresh':
-      case 'refresh-resume':
-        this.link.send({ type: 'peer.welcomed' });
-        // Without a run the group has yet to say `pmd.refresh`.
-        this.run?.attach(session, welcome);
-        break;
-      case 'wait':
-        this.link.send({ type: 'peer.welcomed' });
-        break;
-      case 'refuse':
-        this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', { what: decision.row });
-        break;
-      case 'smart':
-      case 'checksum':
-      case 'era':
-        this.link.refuse(code ?? 'TDMF_MODE_NOT_YET', { what: `a refresh of kind ${action}` });
-        break;
+  #follow(session: PmdSession, decision: LineageDecision): void {
+    const { action, code, era, from, sentMax, drain, row } = decision;
+    if (action === 'refuse') {
+      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', this.#divergence(row));
+      return;
     }
+    if (action === 'resume' || drain) {
+      if (!this.entries.begin(era, from)) {
+        this.link.refuse('TDMF_LINEAGE_MIRROR_BEHIND', {});
+        return;
+      }
+      session.control({ kind: 'resume', era, from, sentMax });
+    }
+    this.link.send({ type: 'peer.welcomed' });
+    this.#tellDecided(decision);
+    if (action === 'era' && this.#lineage!.appending) this.#offer(session, decision);
+    this.#attachRun(session);
+    this.#tellDrained();
+    this.schedule();
+  }
+
+  /** Something was ordered while the session is there; what the mirror has by now is known. */
+  #judgeAgain(session: PmdSession): void {
+    const decision = decideLineage(this.#side(), this.#mirrorNow());
+    const before = this.#decision;
+    this.#decision = decision;
+    if (decision.action === 'refuse') {
+      this.#follow(session, decision);
+      return;
+    }
+    if (decision.row !== before?.row) this.#tellDecided(decision);
+    if (decision.action === 'era' && this.#lineage!.appending) this.#offer(session, decision);
+    this.#attachRun(session);
+  }
+
+  /** The refresh there is, if the table allows it for this mirror. */
+  #attachRun(session: PmdSession): boolean {
+    const { run } = this;
+    if (run === undefined || this.#decision === undefined) return false;
+    if (!permits(this.#decision, run.kind)) return false;
+    run.attach(session, this.#welcome!, this.#decision.union);
+    return true;
+  }
+
+  /** Rule 8b: the mirror goes on in the era that is appended, exactly where it stands. */
+  #offer(session: PmdSession, { era, from, adopt }: LineageDecision): void {
+    const { position } = this.#mirrorNow();
+    this.#offered = { kind: 'era', from: position, era, s0: from, adopt };
+    session.control(this.#offered);
+  }
+
+  #eraTaken(session: PmdSession, era: string): void {
+    const offered = this.#offered;
+    if (offered === undefined || offered.era !== era) {
+      session.breach('an era was taken that was not offered');
+      return;
+    }
+    this.#offered = undefined;
+    if (!this.entries.begin(era, offered.s0)) {
+      this.link.refuse('TDMF_LINEAGE_MIRROR_BEHIND', {});
+      return;
+    }
+    this.#settle();
+    this.#tell({ type: 'pmd.eraTaken', era });
+    this.schedule();
+  }
+
+  /** The welcome, with what was streamed since. */
+  #mirrorNow(): Welcome {
+    const welcome = this.#welcome!;
+    const { era, applied, durable } = this.entries.drain;
+    if (era === undefined) return welcome;
+    return {
+      ...welcome,
+      position: { era, sequence: Math.max(applied, durable) },
+      durable: { era, sequence: durable },
+    };
+  }
+
+  get #admitted(): PmdSession | undefined {
+    return this.#decision === undefined ? undefined : this.link.session;
+  }
+
+  #tellDecided({ row, action, drain, code }: LineageDecision): void {
+    if (action === 'refuse' || action === 'back') return;
+    const { own } = this.#welcome!;
+    this.#tell({
+      type: 'link.decided',
+      row,
+      action: action === 'refresh-resume' ? 'refresh' : action,
+      drain,
+      code,
+      ownBytes: own.bytes,
+      ownSince: own.since,
+    });
+  }
+
+  /** R1: everything that was appended before is durable over there. */
+  #tellDrained(): void {
+    const { drain } = this.entries;
+    if (this.#toldDrained || this.run !== undefined || this.#lineage!.appending) return;
+    if (drain.era === undefined || this.#reader.pending > 0) return;
+    this.#toldDrained = true;
+    this.#tell({ type: 'pmd.drained' });
+  }
+
+  /** What both sides have that the other has not, for whoever must decide. */
+  #divergence(row: string): ErrorDetails {
+    const { changes, bytes, since } = this.#welcome!.own;
+    const here = this.#maps.reduce((sum, map) => sum + map.dirtyBytes, 0);
+    return {
+      what: row,
+      here: here + this.#reader.control.snapshot().bytes,
+      there: changes === 'unknown' ? 'an unknown number of' : bytes,
+      since,
+    };
   }
 
   #breachIf(session: PmdSession, problem: string | undefined): void {
     if (problem !== undefined) session.breach(problem);
   }
 
-  #openRefresh(): string | undefined {
-    if (this.run !== undefined) return this.run.refreshId;
-    const ordered = this.lineage?.refreshId;
-    return ordered === this.committedId ? undefined : ordered;
+  #openRefresh(): OpenRefresh {
+    const { run } = this;
+    const { refreshId, refreshKind, order } = this.#lineage!;
+    if (run !== undefined) {
+      // Only an operator begins a full one.
+      const own = run.kind === 'full' ? 'full' : undefined;
+      const ordered = refreshId === run.refreshId ? order : own;
+      return { refreshId: run.refreshId, refreshKind: run.kind, order: ordered, running: true };
+    }
+    if (refreshId === undefined || refreshId !== this.committedId) {
+      return { refreshId, refreshKind, order, running: false };
+    }
+    return { refreshId: undefined, refreshKind: undefined, order: undefined, running: false };
   }
 
-  #side(refreshId: string | undefined) {
-    return primarySide(this.lineage!, this.entries.babSide(), this.#options.loopback, refreshId);
+  #side() {
+    const { loopback } = this.#options;
+    return primarySide(this.#lineage!, this.entries.babSide(), loopback, this.#openRefresh());
   }
 
   #committed(run: PmdRefresh): void {
@@ -292,6 +426,26 @@ export class PmdTalk implements LinkOwner, PumpSources {
     if (typeof sequence !== 'number' || drain.era === undefined) return;
     const { era } = drain;
     if (drain.refused(era, sequence)) this.#tell({ type: 'pmd.poisoned', era, sequence });
+  }
+}
+
+/** Whether what the table says allows a refresh of this kind: it may do more than is needed. */
+function permits({ action, drain }: LineageDecision, kind: RefreshKind): boolean {
+  switch (action) {
+    case 'refresh':
+      return kind === 'full';
+    case 'refresh-resume':
+      return true;
+    case 'resume':
+    case 'smart':
+    case 'era':
+      return kind !== 'full' && !drain;
+    case 'checksum':
+      return kind === 'checksum' && !drain;
+    case 'back':
+    case 'wait':
+    case 'refuse':
+      return false;
   }
 }
 

@@ -46,7 +46,8 @@ class Pmd implements Actor<PmdMessage> {
       (memory, index) => new DeviceMap(memory, deviceList[index]!.sizeBytes),
     );
     this.#adopt(options.devices);
-    this.#talk = new PmdTalk(context, options, this.#reader, (message) => this.#tell(message));
+    const tell = (message: GroupMessage) => this.#tell(message);
+    this.#talk = new PmdTalk(context, options, this.#reader, this.#maps, tell);
   }
 
   receive(message: PmdMessage): void {
@@ -63,15 +64,14 @@ class Pmd implements Actor<PmdMessage> {
         this.#tell({ type: 'pmd.stopped' });
         break;
       case 'pmd.lineage':
-        talk.lineage = message.lineage;
+        talk.learn(message.lineage);
         this.#launchIfReady();
         break;
       case 'pmd.wake':
         talk.wake();
         break;
       case 'pmd.drop':
-        talk.entries.drain.end();
-        this.#reader.drop();
+        talk.entries.dropAll();
         this.#tell({ type: 'pmd.dropped', token: message.token });
         break;
       case 'pmd.refresh':

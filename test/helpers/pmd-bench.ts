@@ -8,6 +8,7 @@ import type {
   GroupMessage,
   PmdMessage,
   PrimaryLineage,
+  RefreshKind,
   SharedDevices,
 } from '../../src/actors/messages.js';
 import { startPmd } from '../../src/actors/pmd.js';
@@ -232,15 +233,28 @@ export class PmdBench {
     return sequence;
   }
 
-  /** launchrefresh -f, up to phase a. */
-  refresh(refreshId: string): void {
+  /** launchrefresh, up to phase a; by itself it is what TRACKING does when the link is there. */
+  refresh(refreshId: string, kind: RefreshKind = 'full', ordered = true): void {
     this.append = false;
     this.mark = true;
-    for (const map of this.maps) map.markAll();
-    this.lineage = { ...this.lineage, refreshId, dirty: true, appending: false };
+    for (const map of this.maps) {
+      if (kind === 'full') map.markAll();
+      if (kind === 'checksum') map.markAllCompare();
+    }
+    const order = ordered ? kind : undefined;
+    const open = { refreshId, refreshKind: kind, order };
+    this.lineage = { ...this.lineage, ...open, dirty: true, appending: false };
     this.tell({ type: 'pmd.lineage', lineage: this.lineage });
     this.tell({ type: 'pmd.drop', token: 7 });
-    this.tell({ type: 'pmd.refresh', refreshId, kind: 'full', union: false });
+    this.tell({ type: 'pmd.refresh', refreshId, kind, union: false });
+  }
+
+  /** TRACKING: writes are marked from here on, what is in the BAB is drained. */
+  track(): void {
+    this.append = false;
+    this.mark = true;
+    this.lineage = { ...this.lineage, appending: false, dirty: true };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
   }
 
   beginEra(): { era: string; s0: number } {
@@ -276,6 +290,8 @@ export class PmdBench {
       this.lineage = {
         ...this.lineage,
         refreshId: undefined,
+        refreshKind: undefined,
+        order: undefined,
         base: message.position,
         chain: [],
         dirty: false,
