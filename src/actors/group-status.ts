@@ -6,7 +6,7 @@
 import type { GroupMode, GroupRecord } from '../core/pstore/record.js';
 import type { Connection } from '../machines/refusals.js';
 import type { ModeWord } from './group-events.js';
-import type { MirrorState, Position } from './messages.js';
+import type { Divergence, MirrorState, Position } from './messages.js';
 import type { RefreshStatus } from './refresh-meter.js';
 
 export interface Problem {
@@ -29,6 +29,8 @@ export interface GroupStatus {
   /** How long ago, when not connected; null when connected or never heard of. */
   readonly mirrorStateAgeSeconds: number | null;
   readonly refresh: RefreshStatus | null;
+  /** How far the two sides are apart, where an operator must decide; as last heard. */
+  readonly divergence: (Divergence & { readonly code: string }) | null;
   readonly checkpoint: GroupRecord['checkpoint'];
   readonly era: string;
   readonly position: Position;

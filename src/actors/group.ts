@@ -193,7 +193,13 @@ class Group implements Actor<GroupMessage> {
         this.#news.connected(message.peer, message.mirrorState);
         this.#send({ type: 'link.connected' });
         break;
+      case 'lineage.diverged': {
+        const { code, hereBytes, thereBytes, since } = message;
+        this.#news.divergence = { code, hereBytes, thereBytes, since };
+        break;
+      }
       case 'link.decided':
+        if (message.action !== 'wait') this.#news.divergence = undefined;
         this.#decided = message;
         this.#news.decided(message);
         this.#judge();
@@ -502,6 +508,7 @@ class Group implements Actor<GroupMessage> {
       mirrorState,
       mirrorStateAgeSeconds: this.#link === 'connected' ? null : mirrorStateAgeSeconds,
       refresh: meter?.status() ?? null,
+      divergence: this.#news.divergence ?? null,
       checkpoint: record.checkpoint,
       era: record.era,
       position: {

@@ -22,9 +22,16 @@ import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
 import { decodeSecret } from '../core/psk.js';
 import { protocolVersion } from '../core/wire/frame.js';
 import type { Ack, ControlMessage, EraHandOver, Welcome } from '../core/wire/messages.js';
+import { bytesInWords, timeInWords } from '../core/words.js';
 import type { ActorContext } from './actor.js';
 import { EntrySender } from './entry-sender.js';
-import type { GroupMessage, MirrorState, PrimaryLineage, RefreshKind } from './messages.js';
+import type {
+  Divergence,
+  GroupMessage,
+  MirrorState,
+  PrimaryLineage,
+  RefreshKind,
+} from './messages.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
 import type { ChunkTunables, PmdOptions } from './pmd-options.js';
 import { PmdPump, type PumpSources } from './pmd-pump.js';
@@ -265,8 +272,11 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   #follow(session: PmdSession, decision: LineageDecision): void {
     const { action, code, era, from, sentMax, drain, row } = decision;
+    if (code !== undefined && (action === 'refuse' || action === 'wait')) {
+      this.#tell({ type: 'lineage.diverged', row, code, ...this.#divergence() });
+    }
     if (action === 'refuse') {
-      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', this.#divergence(row));
+      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', { what: row, ...inWords(this.#divergence()) });
       return;
     }
     if (action === 'resume' || drain) {
@@ -370,13 +380,12 @@ export class PmdTalk implements LinkOwner, PumpSources {
   }
 
   /** What both sides have that the other has not, for whoever must decide. */
-  #divergence(row: string): ErrorDetails {
+  #divergence(): Divergence {
     const { changes, bytes, since } = this.#welcome!.own;
     const here = this.#maps.reduce((sum, map) => sum + map.dirtyBytes, 0);
     return {
-      what: row,
-      here: here + this.#reader.control.snapshot().bytes,
-      there: changes === 'unknown' ? 'an unknown number of' : bytes,
+      hereBytes: here + this.#reader.control.snapshot().bytes,
+      thereBytes: changes === 'unknown' ? null : bytes,
       since,
     };
   }
@@ -455,3 +464,10 @@ function mirrorStateOf(state: Welcome['state']): MirrorState {
 
 /** Two of the largest frames a refresh sends: half of the window must hold one. */
 const windowBytesMin = 4 * babEntryPayloadMax;
+
+/** For the holes of TDMF_LINEAGE_*. */
+function inWords({ hereBytes, thereBytes, since }: Divergence): ErrorDetails {
+  const amount = thereBytes === null ? 'nobody knows how much' : bytesInWords(thereBytes);
+  const when = since === 0 ? '' : ` since ${timeInWords(since)}`;
+  return { here: bytesInWords(hereBytes), there: `${amount}${when}` };
+}
