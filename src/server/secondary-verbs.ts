@@ -78,10 +78,7 @@ export class SecondaryVerbs {
       if (force) refuseUnless({ loss: forcedLoss, must: true }, yes, false);
       // Rule 15d: -off comes first, and asks for the same.
       if (await this.#isUnderCheckpoint(config)) await this.#groups.takeBack(group);
-      const outcome = await this.#ask<RecoOutcome>(config, { kind: 'reco.run', force }).finally(
-        () => this.#groups.lookAtMirror(group),
-      );
-      const { already, base, state, forced } = outcome;
+      const { already, base, state, forced } = await this.#handOut(config, force);
       if (!already) this.#options.publish('mirror.handedOver', { group, base, state, forced });
       const exports = config.devices.flatMap(
         ({ name }) => this.#options.mirrors.nameOf(group, name) ?? [],
@@ -144,6 +141,14 @@ export class SecondaryVerbs {
     await this.#groups.configOf(group);
     const asked = await this.#groups.askSession(group, { kind: 'rmd.checkpoint', on });
     if (asked === undefined) throw new TdmfError('TDMF_CHECKPOINT_NO_SESSION', { group });
+  }
+
+  async #handOut(config: GroupConfig, force: boolean): Promise<RecoOutcome> {
+    try {
+      return await this.#ask<RecoOutcome>(config, { kind: 'reco.run', force });
+    } finally {
+      await this.#groups.lookAtMirror(config.group);
+    }
   }
 
   async #isUnderCheckpoint(config: GroupConfig): Promise<boolean> {
