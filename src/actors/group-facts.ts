@@ -87,7 +87,13 @@ export class GroupFacts {
         news.connected(message.peer, message.mirrorState);
         this.#machine.send({ type: 'link.connected' });
         break;
+      case 'lineage.diverged': {
+        const { code, hereBytes, thereBytes, since } = message;
+        news.divergence = { code, hereBytes, thereBytes, since };
+        break;
+      }
       case 'link.decided':
+        if (message.action !== 'wait') news.divergence = undefined;
         news.decided(message);
         this.#machine.judgedBy(message);
         break;

@@ -309,6 +309,8 @@ class Group implements Actor<GroupMessage> {
       mirrorState,
       mirrorStateAgeSeconds: link === 'connected' ? null : mirrorStateAgeSeconds,
       refresh: meter?.status() ?? null,
+      divergence: this.#news.divergence ?? null,
+      checkpoint: record.checkpoint,
       era: record.era,
       position: {
         era: era ?? record.era,
@@ -319,7 +321,6 @@ class Group implements Actor<GroupMessage> {
       map: durable.map,
       mapAll: record.mapAll,
       unverified: record.unverified,
-      checkpoint: durable.checkpoint === 'on',
       checkpointSituation: checkpoint,
       tunables: record.tunables,
       sync: syncStatus(durable.tunables, this.#control.syncDegraded),
