@@ -19,6 +19,7 @@ import { DeviceMap } from '../core/bitmap/device-map.js';
 import { babShareMinBytes } from '../core/constants.js';
 import { isTdmfError } from '../core/errors.js';
 import { pstoreBytes } from '../core/pstore/layout.js';
+import type { BlockDevice } from '../ports/block-device.js';
 import {
   type ClusterOptions,
   dataPath,
@@ -30,7 +31,7 @@ import {
 } from './cluster-options.js';
 import type { SimNetwork } from './link.js';
 import { NbdClient } from './nbd-client.js';
-import { SimNode } from './node.js';
+import { SimNode, type SimProcess } from './node.js';
 import { SimHost } from './sim-host.js';
 import type { SimWorld } from './world.js';
 
@@ -82,11 +83,15 @@ export class SimPrimary {
   async format(): Promise<void> {
     const process = this.node.process();
     const device = await process.open({ path: pstorePath, access: 'readwrite' });
-    const { clock, random } = this.#world;
-    const slots = this.#options.groups;
-    await formatPstore({ device, opener: process, clock, random, slots });
+    await this.#formatOn(device, process);
     await device.close();
     this.node.kill();
+  }
+
+  #formatOn(device: BlockDevice, opener: SimProcess): Promise<unknown> {
+    const { clock, random } = this.#world;
+    const slots = this.#options.groups;
+    return formatPstore({ device, opener, clock, random, slots });
   }
 
   /** tdmfd starts, and every group with it. `settled`: nothing of an earlier one can happen now. */
@@ -105,11 +110,24 @@ export class SimPrimary {
     this.#pool = BabPool.create({ bytes: this.#options.babBytes });
     const device = await host.main.io.open({ path: pstorePath, access: 'readwrite' });
     if (!this.#is(host)) return;
-    await host.main.actors.start('pstore', startPstore, { device, opener: host.main.io });
-    for (let group = 0; group < this.#options.groups && this.#is(host); group++) {
-      const started = this.#allocate(group);
-      await this.#spawn(host, started, false);
+    try {
+      await host.main.actors.start('pstore', startPstore, { device, opener: host.main.io });
+      for (let group = 0; group < this.#options.groups && this.#is(host); group++) {
+        await this.#spawn(host, this.#allocate(group), false);
+      }
+    } catch (error) {
+      if (!isTdmfError(error) || error.code !== 'TDMF_PSTORE_DAMAGED') throw error;
+      await this.#initAgain(error.message);
     }
+  }
+
+  /** The operator makes a damaged pstore anew, as he is told to, and starts again (Rule 54c). */
+  async #initAgain(why: string): Promise<void> {
+    this.#world.trace(`operator: init: ${why}`);
+    this.kill();
+    await this.#locksFree([...this.node.disks.keys()]);
+    await this.format();
+    await this.start();
   }
 
   /** A clean stop: drains, persists, ends. */

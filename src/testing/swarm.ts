@@ -12,18 +12,36 @@ export const faultKinds = [
   'link.cutAt',
   'link.stall',
   'link.silent',
+  'link.stallBack',
+  'link.halfClose',
+  'link.dead',
   'network.down',
   'secondary.kill',
   'secondary.powerCut',
   'secondary.restart',
+  'secondary.rollback',
+  'secondary.damage',
   'mirror.error',
+  'mirror.slow',
+  'mirror.hung',
+  'journal.error',
+  'journal.full',
   'primary.throw',
   'primary.thread',
   'primary.restart',
   'primary.kill',
   'primary.powerCut',
+  'primary.rollback',
+  'primary.damage',
   'local.error',
   'local.flush',
+  'local.slow',
+  'local.hung',
+  'pstore.slow',
+  'pstore.hung',
+  'pstore.error',
+  'client.stall',
+  'clock.jump',
   'load.burst',
   'operator.killrefresh',
   'operator.killpmd',
@@ -51,6 +69,8 @@ export interface SwarmOptions {
   readonly fairMs: number;
   /** How often the operator looks at a group that waits for him. */
   readonly operatorMs: number;
+  /** How long he lets a group in TRACKING help itself. */
+  readonly patienceMs: number;
   readonly dirtEvery: number;
   /** Applications and faults wait for the first NORMAL, or a few seconds. */
   readonly calmStart: boolean;
@@ -84,6 +104,7 @@ export function smallSwarm(seed: number): SwarmOptions {
     livenessMs: 5 * 60_000,
     fairMs: 20,
     operatorMs: 20,
+    patienceMs: 0,
     dirtEvery: 7,
     calmStart: false,
   };
@@ -107,6 +128,7 @@ export function drawSwarm(seed: number): SwarmOptions {
     livenessMs: 5 * 60_000,
     fairMs: 500,
     operatorMs: chance.pick([20, 100, 1000]),
+    patienceMs: chance.pick([0, 1000, 10_000]),
     dirtEvery: chance.between(8, 40),
     calmStart: chance.chance(3, 4),
   };
@@ -176,6 +198,10 @@ const common: readonly FaultKind[] = ['link.cut', 'secondary.kill'];
 const disruptive: readonly FaultKind[] = [
   'primary.kill',
   'primary.powerCut',
+  'primary.rollback',
+  'primary.damage',
+  'secondary.rollback',
+  'secondary.damage',
   'operator.killrefresh',
   'operator.launchrefresh',
 ];
