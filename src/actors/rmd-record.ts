@@ -60,6 +60,17 @@ function bootIdOf({ losses }: MirrorRecord, boot: string): string {
   return `${boot}.${losses}`;
 }
 
+/** Writes a record while no session runs; durable when it resolves. */
+export function saveRecord(
+  files: FileStore,
+  digest: Digest,
+  directory: string,
+  record: MirrorRecord,
+): Promise<void> {
+  const bytes = encodeMeta(record, digest.crc32c);
+  return files.replace(`${directory}/${metaName(record.group)}`, bytes);
+}
+
 /** Bars the last known launch of the PMD (Rule 50), when no session runs that could do it. */
 export async function barLastLaunch(
   files: FileStore,
@@ -69,8 +80,7 @@ export async function barLastLaunch(
 ): Promise<void> {
   const { record } = await readRecord(files, digest, directory, group);
   if (record.launch === '') return;
-  const bytes = encodeMeta({ ...record, barred: withBarred(record) }, digest.crc32c);
-  await files.replace(`${directory}/${metaName(group)}`, bytes);
+  await saveRecord(files, digest, directory, { ...record, barred: withBarred(record) });
 }
 
 /**
@@ -87,8 +97,7 @@ export async function releaseOwner(
   const { ownerNodeId, launch } = record;
   if (ownerNodeId === '') return '';
   const barred = launch === '' ? record.barred : withBarred(record);
-  const bytes = encodeMeta({ ...record, ownerNodeId: '', barred }, digest.crc32c);
-  await files.replace(`${directory}/${metaName(group)}`, bytes);
+  await saveRecord(files, digest, directory, { ...record, ownerNodeId: '', barred });
   return ownerNodeId;
 }
 

@@ -63,7 +63,8 @@ export class SimFiles implements FileStore {
 
   async read(path: string): Promise<Uint8Array | undefined> {
     await this.#time('read', path);
-    return (this.files.get(path) ?? this.pages.get(path)?.live)?.slice();
+    const bytes = this.files.get(path) ?? this.pages.get(path)?.live ?? this.#disks.get(path)?.live;
+    return bytes?.slice();
   }
 
   async replace(path: string, bytes: Uint8Array): Promise<void> {

@@ -16,6 +16,11 @@ export function ownName(group: number): string {
   return `j${digits(group, 3)}.own`;
 }
 
+/** In TDMF_HOME: the mirror was handed to applications (Rule 29). */
+export function offName(group: number): string {
+  return `s${digits(group, 3)}.off`;
+}
+
 export function segmentName(group: number, segment: number, kind: 'i' | 'c'): string {
   const number = segment <= 999 ? digits(segment, 3) : `-${digits(segment, 6)}`;
   return `j${digits(group, 3)}${number}.${kind}`;

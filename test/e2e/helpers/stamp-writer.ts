@@ -7,6 +7,8 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { Chance } from './chance.js';
 import type { NbdDevice } from './nbd-device.js';
 
+const sectorBytes = 512;
+
 export interface StampOptions {
   readonly device: NbdDevice;
   readonly chance: Chance;
@@ -16,7 +18,8 @@ export interface StampOptions {
   readonly depth?: number;
   /** Writes per second at most, paced; without it as fast as they are answered. */
   readonly perSecond?: number;
-  readonly fua?: boolean;
+  /** The part of the writes that asks for FUA: acknowledged means durable. */
+  readonly fuaShare?: number;
   readonly onLatency?: (milliseconds: number, at: number) => void;
 }
 
@@ -25,6 +28,8 @@ export class StampWriter {
   readonly #blocks: number;
   readonly #busy: Uint8Array;
   readonly acknowledged: Float64Array;
+  /** Per block, in order: the last stamp known durable, and every one that was sent after it. */
+  readonly #could = new Map<number, number[]>();
   #next = 0;
   #running = false;
   #flying = 0;
@@ -35,7 +40,7 @@ export class StampWriter {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: StampOptions) {
-    const defaults = { blockBytes: 4096, depth: 8, perSecond: Infinity, fua: false };
+    const defaults = { blockBytes: 4096, depth: 8, perSecond: Infinity, fuaShare: 0 };
     this.#options = { ...defaults, onLatency: () => undefined, ...options };
     this.#blocks = Math.floor(options.bytes / this.#options.blockBytes);
     this.#busy = new Uint8Array(this.#blocks);
@@ -81,17 +86,21 @@ export class StampWriter {
   }
 
   async #one(): Promise<void> {
-    const { device, chance, blockBytes, fua, onLatency } = this.#options;
+    const { device, chance, blockBytes, fuaShare, onLatency } = this.#options;
     let block = chance.below(this.#blocks);
     while (this.#busy[block] === 1) block = (block + 1) % this.#blocks;
     this.#busy[block] = 1;
     this.#flying++;
     const stamp = ++this.#next;
+    const fua = fuaShare > 0 && chance.happens(fuaShare);
+    this.#possible(block).push(stamp);
     const sent = performance.now();
     try {
       await device.write(block * blockBytes, stamped(stamp, block, blockBytes), { fua });
       onLatency(performance.now() - sent, sent);
       this.acknowledged[block] = stamp;
+      // Older ones cannot come back: this one, or something later, is what a power cut leaves.
+      if (fua) this.#could.set(block, [stamp]);
       this.count++;
     } catch (failure) {
       this.#failure ??= failure;
@@ -101,6 +110,48 @@ export class StampWriter {
     this.#flying--;
     if (this.#flying === 0 && !this.#running) this.#idle?.();
     this.#pump();
+  }
+
+  #possible(block: number): number[] {
+    let stamps = this.#could.get(block);
+    if (stamps === undefined) {
+      stamps = [0];
+      this.#could.set(block, stamps);
+    }
+    return stamps;
+  }
+
+  /** Everything acknowledged until now is durable: after a flush, or when both images are equal. */
+  settle(): void {
+    for (const block of this.#could.keys()) {
+      if (this.#busy[block] === 0) this.#could.set(block, [this.acknowledged[block]!]);
+    }
+  }
+
+  /**
+   * Looks at the image after a power cut, before anything writes to it: every sector holds the last
+   * stamp that was durable or one that was sent later. What is found is what must be found from
+   * now on; blocks whose write is still unanswered will be written again.
+   */
+  adopt(path: string): string[] {
+    const { blockBytes } = this.#options;
+    const file = openSync(path, 'r');
+    const found = Buffer.alloc(blockBytes);
+    const wrong: string[] = [];
+    for (const [block, stamps] of this.#could) {
+      readSync(file, found, 0, blockBytes, block * blockBytes);
+      for (let sector = 0; sector < blockBytes; sector += sectorBytes) {
+        const stamp = found.readDoubleLE(sector);
+        if (stamps.includes(stamp)) continue;
+        wrong.push(`block ${block}: ${stamp}, and ${stamps.join(' or ')} is possible`);
+        break;
+      }
+      const stamp = found.readDoubleLE(0);
+      this.acknowledged[block] = stamp;
+      if (this.#busy[block] === 0) this.#could.set(block, [stamp]);
+    }
+    closeSync(file);
+    return wrong;
   }
 
   /** What is wrong with the image: blocks that do not hold their last acknowledged stamp. */
