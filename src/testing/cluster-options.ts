@@ -24,6 +24,8 @@ export interface ClusterOptions {
   /** Longest way of a message from actor to actor. */
   readonly messageMs: number;
   readonly network: Partial<SimLinkOptions>;
+  /** Pages of a half of the pstore's log; with few of them it is often full. */
+  readonly logPages: number;
   /** How long a clean stop drains (Rule 31). */
   readonly drainOnStopMs: number;
 }
@@ -42,6 +44,7 @@ export const smallCluster: ClusterOptions = {
   mirrorMs: 1,
   messageMs: 0.2,
   network: {},
+  logPages: 16,
   drainOnStopMs: 5_000,
 };
 

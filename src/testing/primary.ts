@@ -35,6 +35,8 @@ import { SimNode, type SimProcess } from './node.js';
 import { SimHost } from './sim-host.js';
 import type { SimWorld } from './world.js';
 
+const pstoreOptions = { path: pstorePath, access: 'readwrite', growable: true } as const;
+
 /** A group that is started: its shared memory, for the actors and for the checkers. */
 export interface StartedGroup {
   readonly group: number;
@@ -82,7 +84,7 @@ export class SimPrimary {
 
   async format(): Promise<void> {
     const process = this.node.process();
-    const device = await process.open({ path: pstorePath, access: 'readwrite' });
+    const device = await process.open(pstoreOptions);
     await this.#formatOn(device, process);
     await device.close();
     this.node.kill();
@@ -91,7 +93,8 @@ export class SimPrimary {
   #formatOn(device: BlockDevice, opener: SimProcess): Promise<unknown> {
     const { clock, random } = this.#world;
     const slots = this.#options.groups;
-    return formatPstore({ device, opener, clock, random, slots });
+    const { logPages } = this.#options;
+    return formatPstore({ device, opener, clock, random, slots, logPages });
   }
 
   /** tdmfd starts, and every group with it. `settled`: nothing of an earlier one can happen now. */
@@ -108,7 +111,7 @@ export class SimPrimary {
     });
     this.host = host;
     this.#pool = BabPool.create({ bytes: this.#options.babBytes });
-    const device = await host.main.io.open({ path: pstorePath, access: 'readwrite' });
+    const device = await host.main.io.open(pstoreOptions);
     if (!this.#is(host)) return;
     try {
       await host.main.actors.start('pstore', startPstore, { device, opener: host.main.io });

@@ -159,6 +159,7 @@ function drawCluster(chance: Prng): ClusterOptions {
       windowBytes: chance.pick([64, 256, 1024]) * kib,
       bytesPerMs: chance.pick([0, 0, 200, 500, 5000]),
     },
+    logPages: chance.pick([4, 16, 64]),
     drainOnStopMs: chance.pick([50, 1000, 5000]),
   };
 }
