@@ -244,6 +244,8 @@ export class SimPrimary {
       groupActor,
       pmdActor,
       recovering,
+      regionMin: this.#options.regionBytes,
+      hotTarget: this.#options.hotTarget,
     });
     if (!this.#is(host)) return;
     const handles = await host.ask<SharedDevices>(driverActor, { kind: 'driver.share' });

@@ -32,6 +32,8 @@ export interface SimResult {
   /** How often the order and the dirt were looked at. */
   readonly orderChecks: number;
   readonly dirtChecks: number;
+  /** How often what a restart would report was compared with both disks. */
+  readonly restartChecks: number;
   readonly faults: ReadonlyMap<FaultKind, number>;
   /** Faults with those that were skipped. */
   readonly injected: number;
@@ -196,6 +198,7 @@ export class Scenario {
       answered: sum(cluster.histories.map(({ answered }) => answered)),
       orderChecks: sum(watch.groups.map(({ order }) => order.checks)),
       dirtChecks: sum(watch.groups.map(({ dirt }) => dirt.checks)),
+      restartChecks: sum(watch.groups.map(({ restart }) => restart.checks)),
       faults: this.faults.counts,
       injected: this.faults.injected,
       modes: this.#modes,

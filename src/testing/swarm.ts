@@ -159,7 +159,9 @@ function drawCluster(chance: Prng): ClusterOptions {
       windowBytes: chance.pick([64, 256, 1024]) * kib,
       bytesPerMs: chance.pick([0, 0, 200, 500, 5000]),
     },
-    logPages: chance.pick([4, 16, 64]),
+    regionBytes: chance.pick([64, 128, 512]) * kib,
+    hotTarget: chance.pick([1, 2, 4, 64]),
+    logPages: chance.pick([4, 4, 16]),
     drainOnStopMs: chance.pick([50, 1000, 5000]),
   };
 }

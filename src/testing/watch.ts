@@ -7,8 +7,9 @@ import { AckChecker } from './checkers/acks.js';
 import { checkBounds } from './checkers/bounds.js';
 import { DirtChecker } from './checkers/dirt.js';
 import { OrderChecker } from './checkers/order.js';
+import { RestartChecker } from './checkers/restart.js';
 import type { SimCluster } from './cluster.js';
-import { recordInPstore } from './pstore-view.js';
+import { keptInPstore } from './pstore-view.js';
 import { SecondaryView } from './secondary-view.js';
 import type { Workload } from './workload.js';
 import { LateError } from './world.js';
@@ -22,6 +23,7 @@ interface Watched {
   readonly order: OrderChecker;
   readonly dirt: DirtChecker;
   readonly acks: AckChecker;
+  readonly restart: RestartChecker;
   boots: number;
   /** Nobody can know what differs before the next commit in an era after this one. */
   unknownSince: string | undefined;
@@ -48,6 +50,7 @@ export class Watch {
         order: new OrderChecker(history, view),
         dirt: new DirtChecker(history, view),
         acks: new AckChecker(view),
+        restart: new RestartChecker(cluster.primary.node, group, history, view),
         boots: 0,
         unknownSince: undefined,
         unlooked: undefined,
@@ -100,16 +103,17 @@ export class Watch {
     const { primary } = this.#cluster;
     acks.check();
     const started = primary.started.get(group);
-    if (started === undefined) return;
-    const pool = primary.pool();
-    checkBounds(started, pool);
+    if (started !== undefined) checkBounds(started, primary.pool());
     if (watched.unknownSince !== undefined) {
       const { era } = watched.view.record ?? {};
-      if (era === watched.unknownSince || era !== started.control.readEra().era) return;
+      if (era === watched.unknownSince || era !== started?.control.readEra().era) return;
       watched.unknownSince = undefined;
     }
+    watched.restart.check();
+    if (started === undefined) return;
+    const pool = primary.pool();
     // Whoever says that every block may differ has forgotten nothing.
-    if (recordInPstore(primary.node, group)?.mapAll !== false) return;
+    if (keptInPstore(primary.node, group, 'live')?.record.mapAll !== false) return;
     dirt.check(started, pool);
     if (started.control.duties === duty.append) acks.checkBelieved(started, pool);
   }
