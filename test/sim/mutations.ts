@@ -298,4 +298,49 @@ export const mutations: readonly Mutation[] = [
     sweeps: [seeds, overflow],
     open: 'a full refresh follows every overflow and sends everything again',
   },
+  {
+    name: 'regions cool without a flush',
+    rule: 'Rule 18',
+    file: 'actors/driver-heat.js',
+    edits: [[`this.#options.devices[index].device.flush(sink, 0);`, `sink.completed(0, 0);`]],
+    sweeps: [seeds],
+  },
+  {
+    name: 'a region cools without its map bits',
+    rule: 'Rule 18',
+    file: 'actors/driver-heat.js',
+    edits: [[`            this.#addDirt(deviceOf, indexOf);\n`, ``]],
+    sweeps: [seeds],
+  },
+  {
+    name: 'entries of the BAB do not pin their regions',
+    rule: 'Rule 18',
+    file: 'actors/driver-heat.js',
+    edits: [
+      [
+        `hold: (device, offset, length) => void this.#regions.pin(device, offset, length),
+        release: (device, offset, length) => this.#regions.unpin(device, offset, length),`,
+        `hold: () => undefined,
+        release: () => undefined,`,
+      ],
+    ],
+    sweeps: [seeds],
+  },
+  {
+    name: 'a write does not wait for its region to be hot',
+    rule: 'Rule 18',
+    file: 'actors/driver-heat.js',
+    edits: [
+      [
+        `        this.#waiting.push({ write, device, offset, length });
+        if (this.#late) {`,
+        `        this.#regions.want(device, offset, length);
+        this.#ask();
+        if (write >= 0)
+            return true;
+        if (this.#late) {`,
+      ],
+    ],
+    sweeps: [seeds],
+  },
 ];
