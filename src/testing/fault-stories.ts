@@ -227,6 +227,9 @@ export const faultStories: Readonly<Record<FaultKind, TellStory>> = {
   'load.burst': async (story) => {
     story.workload(story.group()).burst(20, 128, story.chance);
   },
+  'load.hotBurst': async (story) => {
+    story.workload(story.group()).burst(24, 128, story.chance, 128);
+  },
   'operator.killrefresh': (story) => story.ask('killrefresh'),
   'operator.killpmd': async (story) => {
     await story.ask('killpmd');

@@ -43,6 +43,7 @@ export const faultKinds = [
   'client.stall',
   'clock.jump',
   'load.burst',
+  'load.hotBurst',
   'operator.killrefresh',
   'operator.killpmd',
   'operator.launchrefresh',

@@ -3,6 +3,7 @@
  * written now, and those that are found quickly are made here. `node dist/test/sim/mutate.js` makes
  * them all.
  */
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { hunt, mutate } from './mutants.js';
 import { mutations } from './mutations.js';
@@ -10,6 +11,15 @@ import { mutations } from './mutations.js';
 test('every mutation still finds what it breaks', (t) => {
   for (const mutation of mutations) t.notThrows(() => mutate(mutation));
   t.is(new Set(mutations.map(({ name }) => name)).size, mutations.length);
+});
+
+test('docs/simulation.md has the list', (t) => {
+  const page = readFileSync(new URL('../../../docs/simulation.md', import.meta.url), 'utf8');
+  const rows = page.split('\n').filter((line) => /^\| .* \| (?:yes|not yet)/.test(line));
+  t.deepEqual(
+    rows.map((row) => row.split(' | ')[0]!.slice(2)),
+    mutations.map(({ name }) => name),
+  );
 });
 
 /** Two at a time, on two processors. */
