@@ -186,7 +186,9 @@ export function groupMachineOf(hands: GroupHands, self: GroupSelf) {
       judge: () => self.judge(),
       watchDrain: () => self.watchDrain(),
       publishRefreshKilled: () => {
-        news.publish('refresh.killed', { refreshId: refreshId() });
+        // One whose record could not be written never was.
+        const id = keeper.record.refresh?.id ?? news.meter?.refreshId;
+        if (id !== undefined) news.publish('refresh.killed', { refreshId: id });
         news.meter = undefined;
       },
       publishRefreshAborted: ({ context: { attempt } }, { cause }) => {
