@@ -18,10 +18,10 @@ const EIO = 5;
 export interface DriverReadsOptions {
   readonly names: readonly string[];
   readonly devices: readonly DriverDevice[];
-  readonly control: GroupControlView;
-  readonly facts: DriverFacts;
+  readonly control: Pick<GroupControlView, 'countRead'>;
+  readonly facts: Pick<DriverFacts, 'ioFailed'>;
   /** H21. */
-  readonly flushFailed: () => void;
+  readonly flushFailed: (device: number) => void;
   readonly fail: (error: unknown) => void;
 }
 
@@ -41,19 +41,19 @@ export class DriverReads implements CompletionSink {
     return this.#requests.length - this.#free.length;
   }
 
-  read(request: DriverRequest, connection: DriverConnection): void {
+  read(request: DriverRequest, connection: Pick<DriverConnection, 'device'>): void {
     const device = this.#options.devices[connection.device]!;
     const tag = this.#enter(request, connection.device);
     if (this.#broken) return;
     device.read(request.memory, request.bytes, request.offset, this, tag);
   }
 
-  flush(request: DriverRequest, connection: DriverConnection): void {
+  flush(request: DriverRequest, connection: Pick<DriverConnection, 'device'>): void {
     const tag = this.#enter(request, connection.device);
     if (!this.#broken) this.#options.devices[connection.device]!.device.flush(this, tag);
   }
 
-  status(request: DriverRequest, connection: DriverConnection): void {
+  status(request: DriverRequest, connection: Pick<DriverConnection, 'device'>): void {
     const tag = this.#enter(request, connection.device);
     request.extentCount = 0;
     if (this.#broken) return;
@@ -92,7 +92,7 @@ export class DriverReads implements CompletionSink {
     if (failure !== 0) {
       const operation = request.op === driverOp.read ? 'read' : 'flush';
       this.#options.facts.ioFailed(this.#options.names[device]!, operation, failure);
-      if (operation === 'flush') this.#options.flushFailed();
+      if (operation === 'flush') this.#options.flushFailed(device);
     } else if (request.op === driverOp.read) {
       this.#options.control.countRead(device, request.length);
     }

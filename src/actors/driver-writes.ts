@@ -2,15 +2,15 @@
  * The path of writes, trims and zeroes through a driver domain: one table of range locks, one order
  * (Rule 13). The order of steps is T1 of correctness.md, and each stands where it does for a reason:
  *
- *   admit ─► range lock ─► duties, mark, slot STARTED ─► local write ─► mark again, stamp, publish
- *     │         │                (tracker.begin)              │               (tracker.complete)
- *     │         └ waits behind overlapping writes             └ failed: read back what the disk has
- *     └ waits when 1024 are in flight                                           │
- *                                  answer ◄── start those who waited ◄── unlock ┘
+ *   admit ─► range lock ─► hot ─► duties, mark, slot STARTED ─► local write ─► mark again, stamp, publish
+ *     │         │           │          (tracker.begin)              │               (tracker.complete)
+ *     │         │           └ waits for the pstore, when cold       └ failed: read back what the disk has
+ *     │         └ waits behind overlapping writes                                     │
+ *     └ waits when 1024 are in flight    answer ◄── start those who waited ◄── unlock ┘
  *
  * H1: the lock is held until the entry is published, so the order on the disk is the order in the
- * BAB. H20: a failed write publishes what it left on the disk. H32: long zeroings go in steps, each
- * a write of its own. Nothing here waits for the network, the secondary or BAB space (I15).
+ * BAB. H18: a region is durably hot before the local write. H20: a failed write publishes what it left
+ * on the disk. H32: long zeroings go in steps, each a write of its own. Nothing here waits for the network, the secondary or BAB space (I15).
  */
 import { assert } from '../core/assert.js';
 import {
@@ -32,6 +32,7 @@ import type { CompletionSink } from '../ports/completion.js';
 import type { DriverConnection } from './driver-connection.js';
 import type { DriverDevice } from './driver-device.js';
 import type { DriverFacts } from './driver-facts.js';
+import type { DriverHeat, HeatWaiters } from './driver-heat.js';
 import { type DriverRequest, driverOp } from './driver-port.js';
 
 const EIO = 5;
@@ -43,10 +44,11 @@ export interface DriverWritesOptions {
   readonly names: readonly string[];
   readonly devices: readonly DriverDevice[];
   readonly tracker: WriteTracker;
+  readonly heat: DriverHeat;
   readonly clock: Clock;
   readonly facts: DriverFacts;
   /** H21. */
-  readonly flushFailed: () => void;
+  readonly flushFailed: (device: number) => void;
   /** Something was published or a fence passed: the turn has an end to look forward to. */
   changed(): void;
   readonly fail: (error: unknown) => void;
@@ -61,7 +63,7 @@ interface Waiting {
   readonly connection: DriverConnection;
 }
 
-export class DriverWrites implements CompletionSink {
+export class DriverWrites implements CompletionSink, HeatWaiters {
   readonly fences = new Fences();
   readonly #options: DriverWritesOptions;
   readonly #tracker: WriteTracker;
@@ -84,6 +86,7 @@ export class DriverWrites implements CompletionSink {
   constructor(options: DriverWritesOptions) {
     this.#options = options;
     this.#tracker = options.tracker;
+    options.heat.waiters = this;
     const blocks = options.devices.map((device) => device.lockBytes);
     this.#locks = new RangeLocks(writesInFlightMax, blocks);
   }
@@ -172,8 +175,27 @@ export class DriverWrites implements CompletionSink {
     return Math.floor((offset + zeroStepBytes) / block) * block - offset;
   }
 
-  /** The range is held. */
+  /** The range is held; its regions must be hot before anything of it happens (H18). */
   #start(slot: number): void {
+    const { device } = this.#connections[slot]!;
+    const offset = this.#requests[slot]!.offset + this.#done[slot]!;
+    if (this.#options.heat.admit(slot, device, offset, this.#length[slot]!)) this.heated(slot);
+  }
+
+  /** Rule 28b: what could not be marked hot is not executed. */
+  notHeated(slot: number): void {
+    if (this.#broken) return;
+    const request = this.#requests[slot]!;
+    request.error = nbdErrorOf(EIO);
+    this.#copied[slot] = 0;
+    this.#unlock(slot);
+    this.#answer(slot, request, this.#connections[slot]!, false);
+    this.#options.changed();
+  }
+
+  /** The write begins. */
+  heated(slot: number): void {
+    if (this.#broken) return;
     const request = this.#requests[slot]!;
     const index = this.#connections[slot]!.device;
     const device = this.#options.devices[index]!;
@@ -239,7 +261,7 @@ export class DriverWrites implements CompletionSink {
     request.error = nbdErrorOf(errno);
     this.#options.facts.ioFailed(this.#options.names[index]!, 'write', errno);
     // A forced write is a flush as well, and a failed one says as little about what was before it.
-    if (request.fua) this.#options.flushFailed();
+    if (request.fua) this.#options.flushFailed(index);
     const payload = this.#publishable(slot);
     if (!this.#appends(slot)) {
       this.#finish(slot);
@@ -280,8 +302,7 @@ export class DriverWrites implements CompletionSink {
     this.#stages[slot] = stage.none;
     this.fences.leave(this.#segments[slot]!);
     if (this.#copied[slot] === 1 && !kept) this.#tracker.writer.unreserve(payload!);
-    const granted = this.#locks.release(slot);
-    for (let index = 0; index < granted; index++) this.#start(this.#locks.granted[index]!);
+    this.#unlock(slot);
     this.#done[slot]! += this.#length[slot]!;
     if (this.#done[slot]! < request.length && request.error === 0) {
       this.#tracker.writer.slots.again(slot);
@@ -290,6 +311,15 @@ export class DriverWrites implements CompletionSink {
       this.#answer(slot, request, connection, kept);
     }
     this.#options.changed();
+  }
+
+  /** Gives up the range and its pin, and starts those who waited for it. */
+  #unlock(slot: number): void {
+    const { device } = this.#connections[slot]!;
+    const offset = this.#requests[slot]!.offset + this.#done[slot]!;
+    this.#options.heat.leave(device, offset, this.#length[slot]!);
+    const granted = this.#locks.release(slot);
+    for (let index = 0; index < granted; index++) this.#start(this.#locks.granted[index]!);
   }
 
   #answer(slot: number, request: DriverRequest, connection: DriverConnection, kept: boolean): void {

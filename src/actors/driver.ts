@@ -27,9 +27,11 @@ import type { Actor, ActorContext, StartActor } from './actor.js';
 import { DriverConnection } from './driver-connection.js';
 import { DriverDevice } from './driver-device.js';
 import { DriverFacts } from './driver-facts.js';
+import { DriverHeat } from './driver-heat.js';
 import { DriverReads } from './driver-reads.js';
 import { recoverWritesInFlight } from './driver-recovery.js';
 import { DriverWrites } from './driver-writes.js';
+import type { HeatAnswer, HeatOpen } from './heat-messages.js';
 import type {
   DriverMessage,
   GroupDevice,
@@ -46,6 +48,10 @@ export interface DriverOptions {
   readonly pmdActor: string;
   /** A driver of this start was here before and died; its I/O has ended. */
   readonly recovering: boolean;
+  readonly pstore?: string;
+  /** Smallest size of a region, and how many stay hot; smaller in tests. */
+  readonly regionMin?: number;
+  readonly hotTarget?: number;
 }
 
 /** What the driver answers: handles for refresh reads (H22), and how many clients there are. */
@@ -71,7 +77,8 @@ export const startDriver: StartActor<DriverOptions, DriverMessage> = async (cont
       const device = await opener.open(cache === undefined ? access : { ...access, cache });
       opened.push(new DriverDevice(device, opener));
     }
-    const driver = new Driver(context, options, opened);
+    const heat = await openHeat(context, options, opened);
+    const driver = new Driver(context, options, opened, heat);
     if (options.recovering) await driver.recover();
     return driver;
   } catch (error) {
@@ -79,6 +86,23 @@ export const startDriver: StartActor<DriverOptions, DriverMessage> = async (cont
     throw error;
   }
 };
+
+/** What the pstore says is hot; whatever a driver before this one still asks for counts no more. */
+function openHeat(
+  context: ActorContext,
+  { shared, devices, pstore = 'pstore', regionMin }: DriverOptions,
+  opened: readonly DriverDevice[],
+): Promise<HeatAnswer> {
+  const question: HeatOpen = {
+    kind: 'pstore.heat.open',
+    group: shared.group,
+    devices: opened.map(({ device: { sizeBytes } }, index) => {
+      return { name: devices[index]!.name, sizeBytes };
+    }),
+    regionMin,
+  };
+  return context.address<never>(pstore).ask<HeatAnswer>(question);
+}
 
 class Driver implements Actor<DriverMessage> {
   readonly #context: ActorContext;
@@ -88,6 +112,7 @@ class Driver implements Actor<DriverMessage> {
   readonly #writer: BabWriter;
   readonly #tracker: WriteTracker;
   readonly #facts: DriverFacts;
+  readonly #heat: DriverHeat;
   readonly #reads: DriverReads;
   readonly #writes: DriverWrites;
   readonly #sessions = new Map<NbdSession, DriverConnection>();
@@ -105,7 +130,12 @@ class Driver implements Actor<DriverMessage> {
   #lowLease = 0;
   #leaseFrom = 0;
 
-  constructor(context: ActorContext, options: DriverOptions, devices: readonly DriverDevice[]) {
+  constructor(
+    context: ActorContext,
+    options: DriverOptions,
+    devices: readonly DriverDevice[],
+    heat: HeatAnswer,
+  ) {
     const { shared } = options;
     this.#context = context;
     this.#names = options.devices.map(({ name }) => name);
@@ -137,13 +167,26 @@ class Driver implements Actor<DriverMessage> {
       names: this.#names,
       devices,
       facts: this.#facts,
-      flushFailed: () => this.#flushFailed(),
+      flushFailed: (device: number) => this.#flushFailed(device),
       fail: (error: unknown) => this.#fail(error),
     };
+    this.#heat = new DriverHeat({
+      ...shortcuts,
+      group: shared.group,
+      pstore: context.address<never>(options.pstore ?? 'pstore'),
+      answer: heat,
+      maps,
+      control: this.#writer.control,
+      clock: context.clock,
+      run: context.guard((run) => this.#run(run)),
+      target: options.hotTarget,
+    });
+    this.#writer.pinWith(this.#heat.pins);
     this.#reads = new DriverReads({ ...shortcuts, control: this.#writer.control });
     this.#writes = new DriverWrites({
       ...shortcuts,
       tracker: this.#tracker,
+      heat: this.#heat,
       clock: context.clock,
       changed: () => this.#askTurn(),
     });
@@ -198,6 +241,7 @@ class Driver implements Actor<DriverMessage> {
         break;
       case 'driver.commit': {
         const cleared = this.#tracker.commit(message.graceToken);
+        if (cleared) this.#heat.committed();
         this.#facts.fact({ type: 'driver.committed', token: message.token, cleared });
         break;
       }
@@ -224,6 +268,7 @@ class Driver implements Actor<DriverMessage> {
       case 'driver.equal':
         assert(this.#shut, 'a backfresh ends behind a shut door (Rule 30)');
         this.#tracker.equal();
+        this.#heat.committed();
         this.#facts.fact({ type: 'driver.committed', token: message.token, cleared: true });
         break;
       case 'driver.sync':
@@ -268,6 +313,7 @@ class Driver implements Actor<DriverMessage> {
       await sessions;
     } else {
       await this.#closeSessions();
+      this.#heat.close();
       // A failed flush has ended the era in the control block, which the group looks at (H21).
       await this.#flushDevices().catch(() => undefined);
       await this.#closeDevices();
@@ -289,6 +335,7 @@ class Driver implements Actor<DriverMessage> {
 
   #fail(error: unknown): void {
     this.#failed = true;
+    this.#heat.close();
     this.#writes.break();
     this.#reads.break();
     for (const device of this.#devices) device.break();
@@ -397,7 +444,7 @@ class Driver implements Actor<DriverMessage> {
         if (result < 0) {
           errorCode = 'TDMF_DEVICE_FAILED';
           this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
-          this.#flushFailed();
+          this.#flushFailed(index);
         }
         left--;
         if (left === 0) this.#facts.fact({ type: 'driver.flushed', token, errorCode });
@@ -406,7 +453,8 @@ class Driver implements Actor<DriverMessage> {
     });
   }
 
-  #flushFailed(): void {
+  #flushFailed(device: number): void {
+    this.#heat.keep(device);
     const before = this.#tracker.overflows;
     this.#tracker.flushFailed();
     if (this.#tracker.overflows === before) return;
@@ -475,7 +523,7 @@ class Driver implements Actor<DriverMessage> {
             const completed = (_: number, result: number) => {
               if (result >= 0) return resolve();
               this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
-              this.#run(() => this.#flushFailed());
+              this.#run(() => this.#flushFailed(index));
               const details = { path: device.path, operation: 'flush', errno: -result };
               reject(new TdmfError('TDMF_DEVICE_FAILED', details));
             };

@@ -6,11 +6,11 @@
 import { assert } from '../core/assert.js';
 import type { GroupRecord } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
-import type { DriverMessage, PmdMessage, PrimaryLineage } from './messages.js';
+import type { DriverMessage, PmdMessage, PrimaryLineage, RefreshKind } from './messages.js';
 import { Outbox } from './outbox.js';
 
 /** Questions to the neighbours; each has at most one answer that counts, the newest. */
-export type Question = 'graced' | 'markedAll' | 'marked' | 'committed' | 'dropped';
+export type Question = 'graced' | 'markedAll' | 'marked' | 'committed' | 'cleared' | 'dropped';
 
 export interface BabEra {
   readonly era: string;
@@ -34,6 +34,7 @@ export class GroupCommands {
   #babEra: BabEra | undefined;
   /** The era belongs to a phase b that the secondary has not committed. */
   #attempt = false;
+  #dropping = false;
   #lease = 0;
   #lineage = '';
 
@@ -50,11 +51,19 @@ export class GroupCommands {
     return this.#babEra;
   }
 
+  /** What is in the BAB is being forgotten, not drained: its cursors prove nothing (Rule 26). */
+  get dropping(): boolean {
+    return this.#dropping;
+  }
+
   /** Whether this is the answer that is waited for; an older one is dropped. */
   answers(question: Question, token: number): boolean {
     if (this.#expected.get(question) !== token) return false;
     this.#expected.delete(question);
-    if (question === 'dropped') this.#babEra = undefined;
+    if (question === 'dropped') {
+      this.#babEra = undefined;
+      this.#dropping = false;
+    }
     return true;
   }
 
@@ -83,6 +92,10 @@ export class GroupCommands {
     this.#driver.tell({ type: 'driver.markAll', compare, token: this.#token('markedAll') });
   }
 
+  clearBab(): void {
+    this.#driver.tell({ type: 'driver.clearBab', token: this.#token('cleared') });
+  }
+
   takeMark(): void {
     this.#driver.tell({ type: 'driver.mark', token: this.#token('marked') });
   }
@@ -101,11 +114,12 @@ export class GroupCommands {
   }
 
   drop(): void {
+    this.#dropping = true;
     this.#pmd.tell({ type: 'pmd.drop', token: this.#token('dropped') });
   }
 
-  refresh(refreshId: string): void {
-    this.#pmd.tell({ type: 'pmd.refresh', refreshId, kind: 'full', union: false });
+  refresh(refreshId: string, kind: RefreshKind, union: boolean): void {
+    this.#pmd.tell({ type: 'pmd.refresh', refreshId, kind, union });
   }
 
   phaseB(refreshId: string): void {

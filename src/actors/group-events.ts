@@ -37,6 +37,16 @@ export interface GroupEventPayloads {
     readonly remedy: string;
     readonly peer: string | undefined;
   };
+  /** What the lineage table says of a session that does not just go on, and what to do about it. */
+  'lineage.decided': {
+    readonly row: string;
+    readonly code: string;
+    readonly message: string;
+    readonly remedy: string;
+    /** What others wrote to the mirror, and since when (ms since 1970; 0: nothing is known). */
+    readonly ownBytes: number;
+    readonly ownSince: number;
+  };
   'mirror.stateChanged': { readonly from: MirrorState; readonly to: MirrorState };
   'refresh.started': { readonly refreshId: string; readonly refresh: RefreshKind };
   'refresh.progressed': {
@@ -49,6 +59,20 @@ export interface GroupEventPayloads {
     readonly refreshId: string;
     readonly position: Position | undefined;
     readonly seconds: number;
+  };
+  /** The refresh that was asked for would not find every difference (MD 13, row 6). */
+  'refresh.upgraded': {
+    readonly refreshId: string;
+    readonly from: RefreshKind;
+    readonly to: RefreshKind;
+    readonly why: string;
+  };
+  /** It ended in TRACKING and goes on after `retryInMs` (MD 12). */
+  'refresh.retrying': {
+    readonly refreshId: string;
+    readonly cause: GroupCause;
+    readonly failures: number;
+    readonly retryInMs: number;
   };
   'refresh.failed': { readonly refreshId: string | undefined; readonly code: string };
   'refresh.killed': { readonly refreshId: string | undefined };

@@ -3,11 +3,17 @@
  * why the connection is not there, how far a refresh is. Nothing is decided from it.
  */
 import { errorTable, type TdmfErrorCode } from '../core/errors.js';
+import type { RecordedRefresh } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
 import type { GroupEventPayloads } from './group-events.js';
 import type { Problem } from './group-status.js';
-import type { MirrorState } from './messages.js';
+import type { GroupMessage, MirrorState } from './messages.js';
 import { RefreshMeter } from './refresh-meter.js';
+
+type LineageNews = Pick<
+  Extract<GroupMessage, { type: 'link.decided' }>,
+  'row' | 'code' | 'ownBytes' | 'ownSince'
+>;
 
 export class GroupNews {
   readonly #context: ActorContext;
@@ -19,6 +25,10 @@ export class GroupNews {
   problem: Problem | undefined;
   #toldProblem = '';
   pstoreProblem: Problem | undefined;
+  /** Why the session that is there is not used, or not by itself. */
+  lineage: Problem | undefined;
+  /** Why the last refresh ended; until the next one begins. */
+  refreshProblem: Problem | undefined;
   uncleanStart = false;
   meter: RefreshMeter | undefined;
 
@@ -53,6 +63,7 @@ export class GroupNews {
       const remedy = errorTable[code as TdmfErrorCode]?.remedy ?? '';
       this.publish('link.failed', { code, message, remedy, peer: this.peer });
     }
+    this.lineage = undefined;
     if (wasConnected) this.#heardAt = this.#context.clock.now();
   }
 
@@ -70,7 +81,13 @@ export class GroupNews {
   /** The operator ended the PMD: why it had no connection is history. */
   forgetProblem(): void {
     this.problem = undefined;
+    this.lineage = undefined;
     this.#toldProblem = '';
+  }
+
+  refreshFailed(code: string, refreshId: string): void {
+    this.refreshProblem = { code, message: errorTable[code as TdmfErrorCode]?.message ?? code };
+    this.publish('refresh.failed', { refreshId, code });
   }
 
   pstoreFailed(problem: Problem): void {
@@ -78,14 +95,29 @@ export class GroupNews {
     this.pstoreProblem = problem;
   }
 
-  startMeter(refreshId: string): void {
+  startMeter({ id, kind }: RecordedRefresh): void {
     const { clock } = this.#context;
-    this.meter = new RefreshMeter(refreshId, clock.now(), clock.wallNow());
+    this.refreshProblem = undefined;
+    this.lineage = undefined;
+    this.meter = new RefreshMeter(id, kind, clock.now(), clock.wallNow());
+  }
+
+  /** What the lineage table says of the session; a code means that something is to be known. */
+  decided({ row, code, ownBytes, ownSince }: LineageNews): void {
+    this.lineage = undefined;
+    if (code === undefined) return;
+    const known = errorTable[code as TdmfErrorCode];
+    const bytes = ownBytes > 0 ? ` (${ownBytes} bytes were written there)` : '';
+    const message = `${known?.message ?? code}${bytes}`;
+    this.lineage = { code, message };
+    const remedy = known?.remedy ?? '';
+    this.publish('lineage.decided', { row, code, message, remedy, ownBytes, ownSince });
   }
 
   /** What the operator should know, most important first. */
   reasons(): readonly Problem[] {
-    const known = [this.pstoreProblem, this.problem].filter((one) => one !== undefined);
+    const all = [this.pstoreProblem, this.problem, this.lineage, this.refreshProblem];
+    const known = all.filter((one) => one !== undefined);
     if (!this.uncleanStart) return known;
     const { message } = errorTable.TDMF_UNCLEAN_START;
     return [{ code: 'TDMF_UNCLEAN_START', message }, ...known];

@@ -4,6 +4,7 @@
  */
 import { TdmfError } from '../core/errors.js';
 import type { GroupMode } from '../core/pstore/record.js';
+import type { ModeLeaf } from '../machines/group-mode-leaves.js';
 import {
   type LinkState,
   type OperatorRequest,
@@ -54,9 +55,9 @@ export function requestOf(verb: string, args: Args): OperatorRequest {
 }
 
 /** @throws the refusal's code, when there is one */
-export function mustBeAccepted(mode: GroupMode, link: LinkState, request: OperatorRequest): void {
-  const refusal = refusalOf(mode, link, request);
-  if (refusal !== undefined) throw refusalError(refusal, mode, request);
+export function mustBeAccepted(leaf: ModeLeaf, link: LinkState, request: OperatorRequest): void {
+  const refusal = refusalOf(leaf, link, request);
+  if (refusal !== undefined) throw refusalError(refusal, leaf.split('.')[0] as GroupMode, request);
 }
 
 function refusalError(refusal: Refusal, mode: GroupMode, request: OperatorRequest): TdmfError {

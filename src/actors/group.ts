@@ -15,14 +15,17 @@ import { writesInFlightMax } from '../core/constants.js';
 import { errorTable, isTdmfError, TdmfError } from '../core/errors.js';
 import { type GroupMode, type GroupRecord, withLease } from '../core/pstore/record.js';
 import { decideStart, type StartDecision } from '../core/pstore/start.js';
-import type { GroupModeEvent, groupModeMachine } from '../machines/group-mode.js';
+import type { GroupModeEvent, groupModeMachine, ModeLeaf } from '../machines/group-mode.js';
 import { connectionOf, type LinkState } from '../machines/refusals.js';
+import { needsUnion, verdictOf } from '../machines/verdict.js';
 import type { Actor, ActorContext, Address } from './actor.js';
 import { type GroupHands, groupMachineOf, randomId } from './group-actions.js';
 import { GroupCommands, type Question } from './group-commands.js';
 import { GroupNews } from './group-news.js';
 import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
+import { withPositions } from './group-positions.js';
 import { type GroupStatus, leafOf, modeWord, shownMode } from './group-status.js';
+import { refreshTimeoutMsOf } from './group-tunables.js';
 import { mustBeAccepted, requestOf } from './group-verbs.js';
 import { waitFor } from './group-waits.js';
 import { machineClock } from './machine-clock.js';
@@ -69,6 +72,9 @@ class Group implements Actor<GroupMessage> {
   readonly #machine: ReturnType<typeof runMachine>;
   #publishedMode: GroupMode;
   #link: LinkState = 'stopped';
+  /** What the lineage table said of the session that is there. */
+  #decided: Extract<GroupMessage, { type: 'link.decided' }> | undefined;
+  #watching = false;
   #stopping = false;
 
   constructor(
@@ -88,7 +94,7 @@ class Group implements Actor<GroupMessage> {
     this.#news = new GroupNews(context, group);
     const guarded = (run: () => void) => context.guard(run);
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
-      current: (current) => this.#withPositions(current),
+      current: (current) => withPositions(current, this.#control, this.#commands),
       saved: (durable, latest) => this.#recordSaved(durable, latest),
       failed: (error) => this.#recordFailed(error),
     });
@@ -99,7 +105,12 @@ class Group implements Actor<GroupMessage> {
       keeper: this.#keeper,
       commands: this.#commands,
       news: this.#news,
-      cause: 'group.started',
+      current: (current) => withPositions(current, this.#control, this.#commands),
+      judge: () => this.#judge(),
+      watchDrain: () => this.#watchDrain(),
+      union: () => this.#decided !== undefined && needsUnion(this.#decided),
+      causes: new Map(),
+      unusedEra: undefined,
     };
     this.#machine = runMachine(this.#hands, record);
   }
@@ -116,7 +127,8 @@ class Group implements Actor<GroupMessage> {
       const to = modeWord(record.mode);
       this.#news.publish('mode.changed', { from, to, cause: 'group.started' });
     }
-    if (record.refresh !== undefined) this.#news.startMeter(record.refresh.id);
+    if (record.mode === 'refresh' && record.refresh !== undefined)
+      this.#news.startMeter(record.refresh);
     if (row === 'restarted' && record.mode === 'tracking' && this.#control.generation > 0) {
       // What the BAB still holds is of the era before, and is drained.
       const { era, first, lease } = this.#control.readEra();
@@ -153,12 +165,20 @@ class Group implements Actor<GroupMessage> {
         this.#answered('committed', message.token, { type });
         break;
       }
+      case 'driver.cleared':
+        this.#answered('cleared', message.token, { type: 'driver.cleared' });
+        break;
       case 'pmd.dropped':
         this.#answered('dropped', message.token, { type: 'pmd.dropped' });
         break;
       case 'driver.leaseLow':
         this.#extendLease(message.sequence);
         break;
+      case 'driver.heatFailed': {
+        const { code, message: what } = message;
+        this.#news.pstoreFailed({ code, message: what });
+        break;
+      }
       case 'driver.ioFailed': {
         const { device, operation, errno } = message;
         this.#news.publish('device.failed', { device, operation, errno });
@@ -169,8 +189,17 @@ class Group implements Actor<GroupMessage> {
         this.#send({ type: message.type });
         break;
       case 'link.connected':
+        this.#decided = undefined;
         this.#news.connected(message.peer, message.mirrorState);
         this.#send({ type: 'link.connected' });
+        break;
+      case 'link.decided':
+        this.#decided = message;
+        this.#news.decided(message);
+        this.#judge();
+        break;
+      case 'pmd.drained':
+        if (this.#control.pending === 0) this.#send({ type: 'pmd.drained' });
         break;
       case 'link.lost':
         this.#news.disconnected(message, this.#link === 'connected');
@@ -194,6 +223,16 @@ class Group implements Actor<GroupMessage> {
       }
       case 'driver.flushed':
       case 'pmd.devicesClosed':
+      case 'driver.markerStamped':
+      case 'driver.door':
+      case 'driver.syncDegraded':
+      case 'backfresh.progressed':
+      case 'backfresh.finished':
+      case 'backfresh.failed':
+      case 'backfresh.ended':
+      case 'pmd.eraTaken':
+      case 'checkpoint.changed':
+      case 'checkpoint.wanted':
         // Answers to what main may have asked for; nothing of the mode depends on them.
         break;
       case 'refresh.progressed':
@@ -242,7 +281,7 @@ class Group implements Actor<GroupMessage> {
   async #operate(verb: string, args: Readonly<Record<string, unknown>>): Promise<unknown> {
     this.#mustRun();
     const request = requestOf(verb, args);
-    mustBeAccepted(this.#mode(), this.#link, request);
+    mustBeAccepted(this.#situation(), this.#link, request);
     if (request === 'operator.killpmd') this.#news.forgetProblem();
     this.#send({ type: request });
     // The operator hears "done" when a crash could not undo it any more (I6).
@@ -254,6 +293,8 @@ class Group implements Actor<GroupMessage> {
     this.#keeper.change((record) => ({ ...record, tunables: { ...record.tunables, ...tunables } }));
     this.#keeper.persist();
     await this.#keeper.settled();
+    const refreshTimeoutMs = refreshTimeoutMsOf(this.#keeper.durable.tunables);
+    this.#send({ type: 'tunables.set', refreshTimeoutMs });
     return this.#keeper.durable.tunables;
   }
 
@@ -281,7 +322,13 @@ class Group implements Actor<GroupMessage> {
     }
     const clean = (await this.#driverEnded()) && this.#nothingInFlight();
     this.#machine.stop();
-    this.#keeper.change((record) => ({ ...record, clean, devices: asked.devices }));
+    // The maps are memory; the next start compares everything that is not known to be equal.
+    this.#keeper.change((record) => ({
+      ...record,
+      clean,
+      devices: asked.devices,
+      mapAll: record.mapAll || record.mode === 'tracking' || record.mode === 'refresh',
+    }));
     this.#keeper.persist();
     await this.#keeper.settled();
     this.#keeper.close();
@@ -351,6 +398,41 @@ class Group implements Actor<GroupMessage> {
     }
   }
 
+  /** Says what the session allows, with what has been ordered by now; behind the present step. */
+  #judge(): void {
+    const { clock, guard } = this.#context;
+    const say = guard(() => {
+      const decided = this.#decided;
+      if (decided === undefined || this.#link !== 'connected') return;
+      const { refresh } = this.#keeper.record;
+      const ordered = refresh?.ordered === true && refresh.kind !== 'back';
+      const verdict = verdictOf(decided, ordered ? refresh.kind : undefined);
+      if (verdict !== 'waits') this.#send({ type: `lineage.${verdict}` });
+      else this.#send({ type: 'lineage.waits', code: decided.code ?? 'TDMF_LINEAGE_NEVER' });
+    });
+    clock.after(0, say);
+  }
+
+  /** R1: the PMD moves its cursor and tells nobody. */
+  #watchDrain(): void {
+    this.#commands.flush();
+    if (this.#watching) return;
+    this.#watching = true;
+    const { clock, guard } = this.#context;
+    const look = guard(() => {
+      if (this.#stopping || !this.#situation().endsWith('.draining')) {
+        this.#watching = false;
+      } else if (this.#control.pending === 0) {
+        this.#watching = false;
+        this.#send({ type: 'pmd.drained' });
+      } else {
+        clock.after(drainLookMs, look);
+      }
+    });
+    // Not within the transition that asked for it.
+    clock.after(0, look);
+  }
+
   #extendLease(sequence: number): void {
     const { record } = this.#keeper;
     // The record may be ahead, in an era that the driver has not begun: then append ends anyway.
@@ -361,29 +443,20 @@ class Group implements Actor<GroupMessage> {
 
   // The record
 
-  #withPositions(record: GroupRecord): GroupRecord {
-    if (record.era !== this.#commands.babEra?.era) return record;
-    const { era, stamped, first } = this.#control.readEra();
-    if (era !== record.era) return record;
-    // Looked at after `stamped`: nothing pending now means that all of it is durable over there.
-    const drained = this.#control.pending === 0;
-    const known = Math.max(record.released, first - 1, this.#control.releasedSequence);
-    return { ...record, sequence: stamped, released: drained ? stamped : Math.min(known, stamped) };
-  }
-
   #recordSaved(durable: GroupRecord, latest: boolean): void {
     this.#news.pstoreProblem = undefined;
     if (!this.#stopping) {
       this.#commands.leaseSaved(durable);
       this.#commands.tellLineage(durable);
     }
-    if (!latest) return;
-    if (durable.mode !== this.#publishedMode) {
+    // TRACKING is told even when it is over again: it claims less than what follows (I18).
+    if (durable.mode !== this.#publishedMode && (latest || durable.mode === 'tracking')) {
       const from = modeWord(this.#publishedMode);
       this.#publishedMode = durable.mode;
-      const { cause } = this.#hands;
+      const cause = this.#hands.causes.get(durable.mode) ?? 'group.started';
       this.#news.publish('mode.changed', { from, to: modeWord(durable.mode), cause });
     }
+    if (!latest) return;
     this.#send({ type: 'record.saved' });
   }
 
@@ -400,8 +473,8 @@ class Group implements Actor<GroupMessage> {
     return this.#situation().split('.')[0] as GroupMode;
   }
 
-  #situation(): string {
-    return leafOf(this.#machine.getSnapshot().value.mode);
+  #situation(): ModeLeaf {
+    return leafOf(this.#machine.getSnapshot().value.mode) as ModeLeaf;
   }
 
   #moved(snapshot: SnapshotFrom<typeof groupModeMachine>): void {
@@ -445,10 +518,16 @@ class Group implements Actor<GroupMessage> {
   }
 }
 
-function runMachine(hands: GroupHands, { mode, pmdLaunched }: GroupRecord) {
+/** How often it is looked at whether the BAB is drained, while somebody waits for it. */
+const drainLookMs = 20;
+
+function runMachine(hands: GroupHands, record: GroupRecord) {
   const { clock, guard } = hands.context;
+  const { mode, pmdLaunched, refresh, tunables, map } = record;
+  const kind = refresh?.kind === 'back' ? undefined : refresh?.kind;
+  const refreshTimeoutMs = refreshTimeoutMsOf(tunables);
   return createActor(groupMachineOf(hands), {
-    input: { mode, pmdLaunched },
+    input: { mode, pmdLaunched, kind, refreshTimeoutMs, tracked: map !== 'broken' },
     clock: machineClock(clock, (run) => guard(run)),
   });
 }

@@ -128,6 +128,8 @@ export type GroupMessage =
   | { type: 'driver.syncDegraded'; degraded: boolean; waited: number }
   | { type: 'driver.flushed'; token: number; errorCode: string | undefined }
   | { type: 'driver.ioFailed'; device: string; operation: string; errno: number }
+  /** A write was answered with EIO, because the pstore could not mark its region hot (Rule 28b). */
+  | { type: 'driver.heatFailed'; code: string; message: string }
   | { type: 'link.connecting' }
   | { type: 'link.connected'; peer: string; mirrorState: MirrorState }
   /**

@@ -6,7 +6,7 @@
  */
 import { mapBlockBytes } from '../core/constants.js';
 import { ownName } from '../core/journal/names.js';
-import { decodeOwnPage, type OwnPage, ownBitmaps } from '../core/journal/own-map.js';
+import { bitsSet, decodeOwnPage, type OwnPage, ownBitmaps } from '../core/journal/own-map.js';
 import type { MirrorRecord } from '../core/meta.js';
 import type { OwnChanges } from '../core/wire/messages.js';
 import type { Digest } from '../ports/block-device.js';
@@ -67,16 +67,8 @@ function countBits(file: Uint8Array, page: OwnPage, since: number): FoundChanges
   for (const [index, offset] of offsets.entries()) {
     const bits = file.subarray(offset, offset + lengths[index]!);
     if (bits.length < lengths[index]!) return undefined;
-    bytes += Math.min(sizes[index]!, onesOf(bits) * mapBlockBytes);
+    bytes += Math.min(sizes[index]!, bitsSet(bits) * mapBlockBytes);
     bitmaps.push(bits);
   }
   return bytes === 0 ? { ...nothing, since } : { changes: 'known', bytes, since, bitmaps };
-}
-
-function onesOf(bits: Uint8Array): number {
-  let ones = 0;
-  for (const byte of bits) {
-    for (let rest = byte; rest !== 0; rest &= rest - 1) ones++;
-  }
-  return ones;
 }

@@ -6,7 +6,13 @@
 import type { Crc32c } from '../core/checksum.js';
 import { zeroStepBytes } from '../core/constants.js';
 import { TdmfError } from '../core/errors.js';
-import { firstSlotAt, pstoreBytes, pstorePageBytes, slotsMax } from '../core/pstore/layout.js';
+import {
+  logPagesMax,
+  pstoreBytes,
+  pstorePageBytes,
+  slotsMax,
+  superblockBytes,
+} from '../core/pstore/layout.js';
 import {
   type ChosenSuperblock,
   chooseSuperblock,
@@ -30,6 +36,8 @@ export interface FormatOptions extends PstorePlace {
   readonly random: Random;
   /** Groups it has room for; a file grows to the size that needs. */
   readonly slots: number;
+  /** Pages of a half of the log: few in tests, so that it is often full. */
+  readonly logPages?: number;
 }
 
 /** @throws TDMF_USAGE, TDMF_DEVICE_SIZE, TDMF_PSTORE_FAILED */
@@ -43,9 +51,11 @@ export async function formatPstore(options: FormatOptions): Promise<Superblock> 
     slots,
     sequence: 1,
     createdAt: clock.wallNow(),
+    logPages: options.logPages ?? logPagesMax,
+    moved: false,
   };
-  await zeroDurably(calls, 0, firstSlotAt);
-  await zeroDurably(calls, firstSlotAt, pstoreBytes(slots));
+  await zeroDurably(calls, 0, superblockBytes);
+  await zeroDurably(calls, superblockBytes, pstoreBytes(slots));
   await writeSuperblock(calls, superblock, checksumOf(options.opener.digest));
   return superblock;
 }
@@ -68,9 +78,9 @@ export async function resizePstore(place: PstorePlace, slots: number): Promise<S
 
 export async function readSuperblock(calls: DeviceCalls, crc32c: Crc32c): Promise<Superblock> {
   const { path } = calls.device;
-  const bytes = await calls.read(0, firstSlotAt);
+  const bytes = await calls.read(0, superblockBytes);
   if (typeof bytes === 'number') throw pstoreFailed(path, bytes);
-  if (bytes.length < firstSlotAt) {
+  if (bytes.length < superblockBytes) {
     throw new TdmfError('TDMF_PSTORE_DAMAGED', { path, what: 'it is shorter than its superblock' });
   }
   const chosen: ChosenSuperblock = chooseSuperblock(
@@ -78,8 +88,9 @@ export async function readSuperblock(calls: DeviceCalls, crc32c: Crc32c): Promis
     decodeSuperblock(bytes.subarray(pstorePageBytes), crc32c),
   );
   if (chosen.problem === undefined) return chosen.superblock;
-  if (chosen.problem === 'newer') {
-    throw new TdmfError('TDMF_PSTORE_VERSION', { path, version: chosen.version });
+  if (chosen.problem === 'newer' || chosen.problem === 'older') {
+    const code = chosen.problem === 'newer' ? 'TDMF_PSTORE_VERSION' : 'TDMF_PSTORE_OLD';
+    throw new TdmfError(code, { path, version: chosen.version });
   }
   const what =
     chosen.problem === 'foreign' ? 'it is no pstore' : 'no copy of the superblock is whole';

@@ -27,17 +27,23 @@ import {
   encodeCopy,
   type RecordCopy,
 } from '../core/pstore/slot.js';
+import { decodeSlotPayload, encodeSlotPayload } from '../core/pstore/slot-payload.js';
 import type { Superblock } from '../core/pstore/superblock.js';
 import type { Actor, ActorContext } from './actor.js';
 import { DeviceCalls } from './device-calls.js';
+import type { HeatChanges, HeatOpen, HeatQuestion } from './heat-messages.js';
 import { checksumOf, type PstorePlace, pstoreFailed, readSuperblock } from './pstore-format.js';
+import { type HeatSlot, PstoreHeat } from './pstore-heat.js';
 
 export type PstoreQuestion =
   | { readonly kind: 'pstore.load'; readonly group: number }
   | { readonly kind: 'pstore.save'; readonly record: GroupRecord }
   | { readonly kind: 'pstore.remove'; readonly group: number }
   | { readonly kind: 'pstore.list' }
-  | { readonly kind: 'pstore.node' };
+  | { readonly kind: 'pstore.node' }
+  | HeatOpen
+  | HeatChanges
+  | HeatQuestion;
 
 export interface PstoreList {
   readonly groups: readonly number[];
@@ -46,11 +52,16 @@ export interface PstoreList {
   readonly damage: readonly string[];
 }
 
-interface Slot {
-  readonly slot: number;
+interface Slot extends HeatSlot {
   /** Of the newest acknowledged copy. */
   sequence: number;
   record: GroupRecord | undefined;
+}
+
+interface Written {
+  readonly save: Save;
+  readonly slot: Slot;
+  readonly sequence: number;
 }
 
 interface Damage {
@@ -89,7 +100,10 @@ class Pstore implements Actor<never> {
   readonly #damage: Damage[] = [];
   /** Waiting for the next flush, at most one per group: a later save replaces an earlier one. */
   #queue = new Map<number, Save>();
+  readonly #heat: PstoreHeat;
   #writing: Promise<void> | undefined;
+  /** The flush that is under way, and what leads to it. */
+  #round: Promise<void> | undefined;
 
   constructor(
     context: ActorContext,
@@ -102,6 +116,7 @@ class Pstore implements Actor<never> {
     this.#calls = calls;
     this.#superblock = superblock;
     this.#crc32c = checksumOf(place.opener.digest);
+    this.#heat = new PstoreHeat(calls, superblock, this.#crc32c, this.#groups);
   }
 
   receive(): void {
@@ -124,6 +139,20 @@ class Pstore implements Actor<never> {
         return this.#list();
       case 'pstore.node':
         return { nodeId: this.#superblock.nodeId };
+      case 'pstore.heat.open': {
+        const answer = this.#heat.open(asked);
+        // What the driver before it has on the way counts, or does not, when this is answered.
+        if (this.#round === undefined) return answer;
+        await this.#round;
+        return this.#heat.open(asked);
+      }
+      case 'pstore.heat.change': {
+        const changed = this.#heat.change(asked);
+        this.#start();
+        return changed;
+      }
+      case 'pstore.dirt':
+        return this.#heat.dirtOf(asked.group, asked.devices);
       default:
         throw new TdmfError('TDMF_INTERNAL', {
           what: `the pstore was asked ${describe(question)}`,
@@ -145,6 +174,8 @@ class Pstore implements Actor<never> {
       if (typeof bytes === 'number') throw pstoreFailed(path, bytes);
       this.#loadSlot(slot, bytes);
     }
+    await this.#heat.load();
+    for (const what of this.#heat.damage) this.#damage.push({ group: noGroup, what });
     for (const { what } of this.#damage) {
       this.#context.log.write('error', `the pstore is damaged: ${what}`, { path });
     }
@@ -172,17 +203,18 @@ class Pstore implements Actor<never> {
     const acknowledged = decodeAck(bytes.subarray(slotBytes - pstorePageBytes), place, crc32c);
     const state = recoverSlot(copies[0]!, copies[1]!, acknowledged);
     if (state.decision === 'damaged') this.#addDamage(slot, state.group, state.row);
-    else if (state.decision === 'free') this.#free.push({ slot, sequence: 0, record: undefined });
+    else if (state.decision === 'free') this.#free.push(newSlot(slot, 0));
     else this.#loadCopy(slot, state.newest);
   }
 
   #loadCopy(slot: number, copy: RecordCopy): void {
     const { group, sequence } = copy;
     if (copy.kind === 'removed') {
-      this.#free.push({ slot, sequence, record: undefined });
+      this.#free.push(newSlot(slot, sequence));
       return;
     }
-    const record = decodeGroupRecord(copy.payload);
+    const payload = decodeSlotPayload(copy.payload);
+    const record = payload && decodeGroupRecord(payload.record);
     if (record === undefined || record.group !== group) {
       this.#addDamage(slot, group, 'the record is not as described');
     } else if (this.#groups.has(group) || this.#damage.some((damage) => damage.group === group)) {
@@ -190,7 +222,8 @@ class Pstore implements Actor<never> {
       this.#groups.delete(group);
       this.#addDamage(slot, group, 'two slots claim this group');
     } else {
-      this.#groups.set(group, { slot, sequence, record });
+      const { extents } = payload!;
+      this.#groups.set(group, { slot, sequence, record, extents, extentsSaved: true });
     }
   }
 
@@ -227,42 +260,43 @@ class Pstore implements Actor<never> {
       const before = this.#queue.get(group);
       const done = [...(before?.done ?? []), resolve];
       this.#queue.set(group, { group, record, done, failed: [...(before?.failed ?? []), reject] });
-      this.#writing ??= this.#write().catch((error: unknown) => this.#context.fail(error));
+      this.#start();
     });
+  }
+
+  #start(): void {
+    this.#writing ??= this.#write().catch((error: unknown) => this.#context.fail(error));
   }
 
   async #write(): Promise<void> {
-    // Let the other saves of this turn join: they share the flush.
+    // Let the others of this turn join: they share the flush.
     const { clock } = this.#context;
     await new Promise<void>((resolve) => clock.endOfTurn(resolve));
-    while (this.#queue.size > 0) {
-      const saves = [...this.#queue.values()];
+    while (this.#queue.size > 0 || this.#heat.waits) {
+      const saves = this.#queue;
       this.#queue = new Map();
-      await this.#writeTogether(saves);
+      this.#round = this.#writeTogether(saves);
+      await this.#round;
     }
+    this.#round = undefined;
     this.#writing = undefined;
   }
 
-  async #writeTogether(saves: readonly Save[]): Promise<void> {
+  /** Records and heat of all groups that wait, made durable by one flush. */
+  async #writeTogether(saves: Map<number, Save>): Promise<void> {
     const { path } = this.#place.device;
-    const written: { save: Save; slot: Slot; sequence: number }[] = [];
-    const writes = saves.map(async (save) => {
-      const slot = this.#groups.get(save.group) ?? this.#free.pop();
-      if (slot === undefined) {
-        fail(save, new TdmfError('TDMF_PSTORE_FULL', { path }));
-        return;
-      }
-      // The slot is the group's from now on, even if this write fails: its idle copy is touched.
-      this.#groups.set(save.group, slot);
-      const sequence = slot.sequence + 1;
-      const bytes = this.#encode(save, slot, sequence);
-      const result = await this.#calls.write(bytes, copyAt(slot.slot, copyOf(sequence)));
-      if (result < 0) fail(save, pstoreFailed(path, result));
-      else written.push({ save, slot, sequence });
-    });
-    await Promise.all(writes);
-    if (written.length === 0) return;
-    const flushed = await this.#calls.flush();
+    const heat = await this.#heat.write();
+    for (const group of heat.moved) {
+      // The slot says where the images lie; it is saved as it is when nobody asked for it.
+      const { record } = this.#groups.get(group)!;
+      if (!saves.has(group)) saves.set(group, { group, record, done: [], failed: [] });
+    }
+    const written: Written[] = [];
+    await Promise.all([...saves.values()].map((save) => this.#writeSave(save, written)));
+    const refused = new Set([...heat.moved].filter((group) => !has(written, group)));
+    const wrote = written.length > 0 || heat.result > 0;
+    const flushed = wrote ? await this.#calls.flush() : 0;
+    this.#heat.settle(heat.result < 0 ? heat.result : flushed, refused);
     if (flushed < 0) {
       for (const { save } of written) fail(save, pstoreFailed(path, flushed));
       return;
@@ -270,33 +304,56 @@ class Pstore implements Actor<never> {
     for (const { save, slot, sequence } of written) {
       slot.sequence = sequence;
       slot.record = save.record;
+      slot.extentsSaved = true;
       if (save.record === undefined) {
+        this.#heat.remove(save.group);
         this.#groups.delete(save.group);
-        this.#free.push(slot);
+        this.#free.push(newSlot(slot.slot, sequence));
       }
       for (const done of save.done) done();
     }
-    await this.#acknowledge(written);
+    if (wrote) await this.#acknowledge(written, heat.result > 0);
   }
 
-  #encode(save: Save, { slot }: Slot, sequence: number): Uint8Array {
+  async #writeSave(save: Save, written: Written[]): Promise<void> {
+    const { path } = this.#place.device;
+    const slot = this.#groups.get(save.group) ?? this.#free.pop();
+    if (slot === undefined) {
+      fail(save, new TdmfError('TDMF_PSTORE_FULL', { path }));
+      return;
+    }
+    // The slot is the group's from now on, even if this write fails: its idle copy is touched.
+    this.#groups.set(save.group, slot);
+    const sequence = slot.sequence + 1;
+    const bytes = this.#encode(save, slot, sequence);
+    const result = await this.#calls.write(bytes, copyAt(slot.slot, copyOf(sequence)));
+    if (result < 0) fail(save, pstoreFailed(path, result));
+    else written.push({ save, slot, sequence });
+  }
+
+  #encode(save: Save, { slot, extents }: Slot, sequence: number): Uint8Array {
     const { nodeId } = this.#superblock;
-    const payload = save.record === undefined ? new Uint8Array(0) : encodeGroupRecord(save.record);
-    const kind = save.record === undefined ? 'removed' : 'record';
+    const { record } = save;
+    const payload =
+      record === undefined
+        ? new Uint8Array(0)
+        : encodeSlotPayload({ record: encodeGroupRecord(record), extents });
+    const kind = record === undefined ? 'removed' : 'record';
     const savedAt = this.#context.clock.wallNow();
     const copy: RecordCopy = { kind, group: save.group, sequence, savedAt, payload };
     return encodeCopy({ nodeId, slot }, copy, this.#crc32c);
   }
 
   /** Says on disk, after the fact, that these saves were durable; the next flush takes it along. */
-  async #acknowledge(written: readonly { slot: Slot; sequence: number }[]): Promise<void> {
+  async #acknowledge(written: readonly Written[], heat: boolean): Promise<void> {
     const { nodeId } = this.#superblock;
     const crc32c = this.#crc32c;
-    const results = await Promise.all(
-      written.map(({ slot: { slot }, sequence }) =>
+    const results = await Promise.all([
+      ...(heat ? [this.#heat.acknowledge()] : []),
+      ...written.map(({ slot: { slot }, sequence }) =>
         this.#calls.write(encodeAck({ nodeId, slot }, sequence, crc32c), ackAt(slot)),
       ),
-    );
+    ]);
     if (results.every((result) => result >= 0)) return;
     // Only the telling of torn from rotten suffers; the records themselves are durable.
     const { path } = this.#place.device;
@@ -304,6 +361,17 @@ class Pstore implements Actor<never> {
       path,
     });
   }
+}
+
+/** Damage that bars no group: what it concerns is treated as if it may all differ. */
+const noGroup = -1;
+
+function newSlot(slot: number, sequence: number): Slot {
+  return { slot, sequence, record: undefined, extents: [], extentsSaved: true };
+}
+
+function has(written: readonly Written[], group: number): boolean {
+  return written.some(({ save }) => save.group === group);
 }
 
 function describe(question: unknown): string {

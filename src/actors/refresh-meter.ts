@@ -2,14 +2,14 @@
  * How far a refresh is, how fast it goes, and when it will be done, from the facts the PMD reports.
  * For people only: no decision is taken from it (convergence is the PMD's, Rule 43a).
  */
-import type { RefreshKind } from './messages.js';
+import type { RecordedKind } from '../core/pstore/record.js';
 
 /** Weight of the newest interval in the rate. */
 const newestWeight = 0.3;
 const intervalMsMin = 200;
 
 export interface RefreshStatus {
-  readonly kind: RefreshKind;
+  readonly kind: RecordedKind;
   readonly refreshId: string;
   readonly doneBytes: number;
   readonly totalBytes: number;
@@ -22,6 +22,7 @@ export interface RefreshStatus {
 
 export class RefreshMeter {
   readonly refreshId: string;
+  readonly kind: RecordedKind;
   readonly #startedAt: number;
   readonly #began: number;
   #done = 0;
@@ -30,8 +31,9 @@ export class RefreshMeter {
   #lastAt: number;
   #lastDone = 0;
 
-  constructor(refreshId: string, now: number, wallNow: number) {
+  constructor(refreshId: string, kind: RecordedKind, now: number, wallNow: number) {
     this.refreshId = refreshId;
+    this.kind = kind;
     this.#startedAt = wallNow;
     this.#began = now;
     this.#lastAt = now;
@@ -55,7 +57,7 @@ export class RefreshMeter {
   status(): RefreshStatus {
     const left = Math.max(0, this.#total - this.#done);
     return {
-      kind: 'full',
+      kind: this.kind,
       refreshId: this.refreshId,
       doneBytes: this.#done,
       totalBytes: this.#total,

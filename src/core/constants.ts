@@ -12,6 +12,17 @@ export const sectorBytes = 512;
 /** One bit of the dirty map. 64 KiB: 16 TiB need 32 MiB of memory (Rule 49b). */
 export const mapBlockBytes = 64 * kib;
 
+/** A region of a device is marked hot before the first write in it (Rule 49b); larger devices have
+ * larger ones, so that none has more than `regionsMax`. */
+export const regionBytesMin = 4 * mib;
+export const regionsMax = 2 ** 18;
+/** Regions of a group that stay hot without being written to: what a crash leaves to compare. */
+export const hotRegionsTarget = 1024;
+/** Regions heated ahead of a write that goes on where the region before ended. */
+export const hotRegionsAhead = 8;
+/** A pstore that does not answer for so long counts as failed (Rule 28c). */
+export const heatLimitMs = 10_000;
+
 /** The BAB is handed out in chunks of this size (Rule 42b: 16–64 KiB). */
 export const babChunkBytes = 64 * kib;
 export const babDefaultBytes = 64 * mib;
@@ -84,6 +95,11 @@ export const commitLimitMs = 600_000;
 /** Pause before phase a goes on after an abandoned phase b; doubles each time (Rule 43b). */
 export const refreshBackoffFirstMs = 1_000;
 export const refreshBackoffMaxMs = 60_000;
+/** Pause in TRACKING before a refresh that ended by itself goes on; doubles each time (MD 12). */
+export const trackingPauseFirstMs = 1_000;
+export const trackingPauseMaxMs = 300_000;
+/** REFRESHTIMEOUT, seconds (MD 12). */
+export const refreshTimeoutDefault = 1;
 
 /** Groups that refresh by themselves at the same time on one host (Rule 53). */
 export const refreshesAtOnceMax = 4;
@@ -92,6 +108,7 @@ export const refreshesAtOnceMax = 4;
 export const sequenceLeaseStep = 2 ** 24;
 export const sequenceMax = Number.MAX_SAFE_INTEGER;
 
+assert(regionBytesMin % mapBlockBytes === 0, 'a region is whole blocks of the map');
 assert(babEntryPayloadMax % babChunkBytes === 0, 'an entry payload is whole chunks at most');
 assert(babEntryPayloadMax <= framePayloadMax, 'an entry fits a frame');
 assert(babChunkBytes % babDescriptorBytes === 0, 'descriptors fill a chunk');
@@ -103,5 +120,6 @@ assert(linkHighWaterBytes <= linkWindowBytes, 'the link holds no more than the s
 assert(linkLowWaterBytes < linkHighWaterBytes, 'a link that drained is told before it is empty');
 assert(commitLimitMs > switchLimitMs, 'a commit may take longer than a switch of duties');
 assert(switchLimitMs > linkDeadMs, 'a dead link is noticed before a switch is given up');
+assert(trackingPauseFirstMs <= trackingPauseMaxMs, 'the pause grows');
 assert(refreshBackoffFirstMs <= refreshBackoffMaxMs, 'the back-off grows');
 assert(linkDeadMs >= 4 * heartbeatMs, 'a lost heartbeat or two is no lost link');

@@ -83,6 +83,7 @@ export const errorTable = {
   TDMF_UNCLEAN_START: row('operating', false, 'the group was not stopped cleanly, changes may be unknown', 'Run tdmfctl launchrefresh -f.'),
   // reco and checkpoint
   TDMF_RECO_STATE: row('refusal', false, 'the mirror is {state}: {why}', 'If the primary lives, let it finish; if it is lost, run reco --force and check the data before it is used.'),
+  TDMF_MIRROR_NOT_OUT: row('refusal', true, 'the mirror is not handed out', 'Turn a checkpoint on, or run reco; until then it belongs to the RMD.'),
   TDMF_MIRROR_CLIENTS: row('refusal', true, 'the mirror still has {count} NBD connections', 'Close the clients on the secondary first.'),
   TDMF_CHECKPOINT_NO_SESSION: row('refusal', true, 'the primary is not connected, and it is the one who turns a checkpoint on or off', 'Try again when it is connected; if it is lost, reco hands the mirror out.'),
   TDMF_HOOK_FAILED: row('refusal', true, 'the hook {file} failed: {why}', 'Correct the program in the TDMF home, or remove it, and try again; its output is in the log of tdmfd.'),
@@ -106,6 +107,7 @@ export const errorTable = {
   TDMF_PSTORE_FAILED: row('operating', true, 'the pstore {path} cannot be written ({errno})', 'Check the disk; the group goes on tracking.'),
   TDMF_PSTORE_FULL: row('operating', false, 'the pstore {path} has no room for another group', 'Make it larger with tdmfctl init -p.'),
   TDMF_PSTORE_VERSION: row('operating', false, 'the pstore {path} was written by a newer version ({version})', 'Install that version.'),
+  TDMF_PSTORE_OLD: row('operating', false, 'the pstore {path} has the layout of an earlier version ({version})', 'Move it away and run tdmfctl init; then every group needs a full refresh.'),
   // journal
   TDMF_JOURNAL_DAMAGED: row('operating', false, 'the journal {path} is damaged: {what}', 'Run tdmfctl launchrefresh -f on the primary.'),
   TDMF_JOURNAL_FULL: row('operating', true, 'the journal directory {path} has no space', 'Free space on the secondary.'),

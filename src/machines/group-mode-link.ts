@@ -3,7 +3,12 @@
  * connected. The PMD's own machine (link.ts) knows how a connection comes about; this one is what
  * the operator commands and `info` shows (connectionOf in refusals.ts).
  */
-import { groupModeSetup, kill, launch } from './group-mode-setup.js';
+import { kill, launch } from './group-mode-moves.js';
+import { groupModeSetup } from './group-mode-setup.js';
+import type { Verdict } from './group-mode-types.js';
+
+const judged = (verdict: Verdict) =>
+  ({ actions: { type: 'judged', params: { verdict } } }) as const;
 
 export const linkRegion = groupModeSetup.createStateConfig({
   initial: 'starting',
@@ -32,7 +37,13 @@ export const linkRegion = groupModeSetup.createStateConfig({
     },
     connected: {
       description: 'CONNECTED: PMD and RMD talk to each other.',
+      exit: { type: 'judged', params: { verdict: 'unknown' } },
       on: {
+        'lineage.follows': judged('follows'),
+        'lineage.equal': judged('equal'),
+        'lineage.smart': judged('smart'),
+        'lineage.checksum': judged('checksum'),
+        'lineage.waits': judged('waits'),
         'link.connecting': 'connecting',
         'link.lost': 'connecting',
         'link.refused': 'connecting',

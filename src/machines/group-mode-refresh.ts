@@ -1,119 +1,106 @@
 /**
- * REFRESH, as the rules R1 to R9 of a full refresh prescribe it.
+ * REFRESH, as the rules R1 to R9 prescribe it, for a full, a smart and a checksum refresh alike: they
+ * differ in how they are prepared (group-mode-preparing.ts) and in what the PMD sends.
  *
  *   preparing ──► phaseA ──converged──► freezing ──► phaseB ──► committing ──► NORMAL
  *   (R1, R2)        ▲ (R3)               (R4)  │      (R5, R6)│   (R7, R8)  │
  *                   └────── backoff ◄──────────┴──────────────┴─────────────┘ R9
  *
- * Every wait has a limit, and every way out but the commit keeps the dirt (I21): killed or failed it
- * is TRACKING, abandoned it is phase a again.
+ * Every wait for this side has a limit, and every way out but the commit keeps the dirt (I21): killed
+ * it is TRACKING; failed or timed out it is TRACKING with a pause, after which the same refresh goes
+ * on (MD 12); abandoned it is phase a again.
  */
 import {
   abandon,
   abandonPhaseB,
   giveUpRefresh,
-  groupModeSetup,
-  neverBegan,
+  pauseRefresh,
   recordTracking,
-  undoSwitch,
-} from './group-mode-setup.js';
+  upgradeRefresh,
+} from './group-mode-moves.js';
+import { preparingRefresh } from './group-mode-preparing.js';
+import { groupModeSetup } from './group-mode-setup.js';
+
+/** The mirror has been found to lack more than the map says: begun anew, comparing everything. */
+const upgrade = {
+  guard: 'isSmart',
+  target: '#group.mode.refresh.preparing.saving',
+  actions: [{ type: 'abortPhaseB', params: { again: false } }, ...upgradeRefresh],
+} as const;
+
+const timedOut = {
+  guard: 'isTimedOut',
+  target: '#group.mode.tracking.pausing',
+  actions: pauseRefresh('refresh.timedOut'),
+} as const;
+
+const overflow = groupModeSetup.createStateConfig({
+  on: {
+    'driver.overflowed': [
+      {
+        guard: 'isTiming',
+        target: '#group.mode.refresh.backoff',
+        actions: [
+          { type: 'publishOverflow', params: ({ event }) => ({ sequence: event.sequence }) },
+          ...abandonPhaseB('bab.overflowed'),
+        ],
+      },
+      {
+        target: '#group.mode.refresh.backoff',
+        actions: [
+          { type: 'publishOverflow', params: ({ event }) => ({ sequence: event.sequence }) },
+          ...abandonPhaseB('bab.overflowed'),
+          'startTimeout',
+          'rememberTiming',
+        ],
+      },
+    ],
+  },
+}).on['driver.overflowed'];
+
+const poisoned = groupModeSetup.createStateConfig({
+  on: {
+    'pmd.poisoned': {
+      target: '#group.mode.refresh.backoff',
+      actions: [
+        { type: 'publishPoisoned', params: ({ event }) => ({ position: event.position }) },
+        ...abandonPhaseB('entry.poisoned'),
+      ],
+    },
+  },
+}).on['pmd.poisoned'];
 
 export const refreshMode = groupModeSetup.createStateConfig({
   description: 'The mirror is being made equal to the local devices.',
   tags: 'refreshing',
   initial: 'preparing',
+  exit: ['stopTimeout', 'forgetTimeout'],
   on: {
     'operator.killrefresh': {
-      target: 'tracking',
-      actions: [...giveUpRefresh('operator.killrefresh'), 'publishRefreshKilled'],
+      target: '#group.mode.tracking.held',
+      actions: ['publishRefreshKilled', ...giveUpRefresh('operator.killrefresh')],
     },
     'refresh.failed': {
-      target: 'tracking',
+      target: '#group.mode.tracking.pausing',
       actions: [
-        ...giveUpRefresh('refresh.failed'),
         {
           type: 'publishRefreshFailed',
           params: ({ event }) => ({ code: event.code }),
         },
+        ...pauseRefresh('refresh.failed'),
       ],
     },
+    'refresh.timedOut': { actions: 'rememberTimeout' },
   },
   states: {
-    preparing: {
-      description: 'Record, duty, whole map, empty BAB: only then the PMD reads (R1, R2).',
-      initial: 'saving',
-      states: {
-        saving: {
-          description: 'Waits for the durable record; nothing else has changed yet.',
-          on: {
-            'record.saved': { target: 'gracing', actions: 'wantPmd' },
-            'record.failed': [
-              {
-                guard: 'cameFromNormal',
-                target: '#group.mode.normal',
-                actions: neverBegan,
-              },
-              {
-                guard: 'cameFromTracking',
-                target: '#group.mode.tracking',
-                actions: [...neverBegan, ...recordTracking('pstore.failed')],
-              },
-              { target: '#group.mode.passthru', actions: neverBegan },
-            ],
-            'operator.killrefresh': {
-              description: 'The PMD knows nothing yet; entries of NORMAL go on draining.',
-              target: '#group.mode.tracking',
-              actions: [
-                ...recordTracking('operator.killrefresh'),
-                { type: 'setDuties', params: { append: false, mark: true } },
-                'markAllBlocks',
-                'publishRefreshKilled',
-              ],
-            },
-            'driver.overflowed': {
-              description: 'The BAB of NORMAL filled up meanwhile: no way back there.',
-              actions: [
-                { type: 'comeFrom', params: { mode: 'tracking' } },
-                {
-                  type: 'publishOverflow',
-                  params: ({ event }) => ({ sequence: event.sequence }),
-                },
-              ],
-            },
-          },
-        },
-        gracing: {
-          description: 'Waits for the writes that started without the mark duty (R2).',
-          tags: 'mark',
-          entry: { type: 'setDuties', params: { append: false, mark: true } },
-          on: { 'driver.graced': 'marking' },
-          after: { switchLimit: undoSwitch },
-        },
-        marking: {
-          description: 'Sets every bit of the map (Rule 12.1).',
-          tags: 'mark',
-          entry: 'markAllBlocks',
-          on: { 'driver.markedAll': 'dropping' },
-          after: { switchLimit: undoSwitch },
-        },
-        dropping: {
-          description: 'The PMD forgets what is in the BAB; the map has it (Rule 12.3).',
-          tags: 'mark',
-          entry: 'dropEntries',
-          on: {
-            'pmd.dropped': { target: '#phaseA', actions: 'publishRefreshStarted' },
-          },
-          after: { switchLimit: undoSwitch },
-        },
-      },
-    },
+    preparing: preparingRefresh,
     phaseA: {
       id: 'phaseA',
       description: 'Passes over the map: clear the bit, read, send. Writes only mark (R3).',
       tags: 'mark',
       entry: 'startPhaseA',
-      always: { guard: 'convergedMeanwhile', target: 'freezing' },
-      on: { 'refresh.converged': 'freezing' },
+      always: [timedOut, { guard: 'convergedMeanwhile', target: 'freezing' }],
+      on: { 'refresh.converged': 'freezing', 'lineage.checksum': upgrade },
       exit: 'forgetConverged',
     },
     freezing: {
@@ -142,16 +129,7 @@ export const refreshMode = groupModeSetup.createStateConfig({
           ],
           on: {
             'driver.graced': '#phaseB',
-            'driver.overflowed': {
-              target: '#group.mode.refresh.backoff',
-              actions: [
-                {
-                  type: 'publishOverflow',
-                  params: ({ event }) => ({ sequence: event.sequence }),
-                },
-                ...abandonPhaseB('bab.overflowed'),
-              ],
-            },
+            'driver.overflowed': overflow,
           },
           after: { switchLimit: abandon('limit.passed') },
         },
@@ -166,26 +144,8 @@ export const refreshMode = groupModeSetup.createStateConfig({
         'operator.killpmd': abandon('operator.killpmd'),
         'link.lost': abandon('link.lost'),
         'refresh.phaseBLost': abandon('link.lost'),
-        'pmd.poisoned': {
-          target: '#group.mode.refresh.backoff',
-          actions: [
-            {
-              type: 'publishPoisoned',
-              params: ({ event }) => ({ position: event.position }),
-            },
-            ...abandonPhaseB('entry.poisoned'),
-          ],
-        },
-        'driver.overflowed': {
-          target: '#group.mode.refresh.backoff',
-          actions: [
-            {
-              type: 'publishOverflow',
-              params: ({ event }) => ({ sequence: event.sequence }),
-            },
-            ...abandonPhaseB('bab.overflowed'),
-          ],
-        },
+        'pmd.poisoned': poisoned,
+        'driver.overflowed': overflow,
       },
       states: {
         sending: {
@@ -222,33 +182,15 @@ export const refreshMode = groupModeSetup.createStateConfig({
           on: {
             'refresh.committed': {
               target: 'clearing',
-              actions: {
-                type: 'recordCommit',
-                params: ({ event }) => ({ position: event.position }),
-              },
+              actions: [
+                { type: 'recordCommit', params: ({ event }) => ({ position: event.position }) },
+                { type: 'judged', params: { verdict: 'follows' } },
+              ],
             },
             'operator.killpmd': abandon('operator.killpmd'),
             'refresh.phaseBLost': abandon('link.lost'),
-            'pmd.poisoned': {
-              target: '#group.mode.refresh.backoff',
-              actions: [
-                {
-                  type: 'publishPoisoned',
-                  params: ({ event }) => ({ position: event.position }),
-                },
-                ...abandonPhaseB('entry.poisoned'),
-              ],
-            },
-            'driver.overflowed': {
-              target: '#group.mode.refresh.backoff',
-              actions: [
-                {
-                  type: 'publishOverflow',
-                  params: ({ event }) => ({ sequence: event.sequence }),
-                },
-                ...abandonPhaseB('bab.overflowed'),
-              ],
-            },
+            'pmd.poisoned': poisoned,
+            'driver.overflowed': overflow,
           },
           after: { commitLimit: abandon('limit.passed') },
         },
@@ -257,9 +199,10 @@ export const refreshMode = groupModeSetup.createStateConfig({
           tags: 'mark',
           entry: 'commitDriver',
           on: {
+            'refresh.failed': {},
             'driver.committed': 'recording',
             'driver.commitKept': {
-              target: '#group.mode.tracking',
+              target: '#group.mode.tracking.waiting',
               actions: [
                 ...recordTracking('bab.overflowed'),
                 { type: 'setDuties', params: { append: false, mark: true } },
@@ -287,17 +230,18 @@ export const refreshMode = groupModeSetup.createStateConfig({
             'persist',
           ],
           on: {
+            'refresh.failed': {},
             'record.saved': {
               target: '#group.mode.normal',
-              actions: ['forgetAttempts', 'publishRefreshFinished'],
+              actions: ['forgetAttempts', 'forgetFailures', 'publishRefreshFinished'],
             },
             'drain.expired': {
               description: 'Stopped before it was shown: what is not drained is tracked.',
-              target: '#group.mode.tracking',
+              target: '#group.mode.tracking.waiting',
               actions: ['publishRefreshFinished', ...recordTracking('stop.notDrained')],
             },
             'driver.overflowed': {
-              target: '#group.mode.tracking',
+              target: '#group.mode.tracking.waiting',
               actions: [
                 'publishRefreshFinished',
                 {
@@ -315,7 +259,11 @@ export const refreshMode = groupModeSetup.createStateConfig({
     backoff: {
       description: 'Phase b did not fit; phase a goes on after a growing pause (Rule 43b).',
       tags: 'mark',
-      on: { 'refresh.converged': { actions: 'rememberConverged' } },
+      always: timedOut,
+      on: {
+        'refresh.converged': { actions: 'rememberConverged' },
+        'lineage.checksum': upgrade,
+      },
       after: { backoff: 'phaseA' },
     },
   },

@@ -1,14 +1,16 @@
 /**
- * What the group's mode machine is made of: the names of its actions, guards and delays, and the few
- * sequences of actions that several states share. Actions are declared here and filled in by
- * actors/group-actions.ts; guards read context only.
+ * What the group's mode machine is made of: the names of its actions, guards and delays. Actions are
+ * declared here and filled in by actors/group-actions.ts; guards read context only. The sequences of
+ * actions that several states share are in group-mode-moves.ts.
  */
-import { assign, raise, setup } from 'xstate';
+import { assign, cancel, raise, setup } from 'xstate';
 import {
   commitLimitMs,
   refreshBackoffFirstMs,
   refreshBackoffMaxMs,
   switchLimitMs,
+  trackingPauseFirstMs,
+  trackingPauseMaxMs,
 } from '../core/constants.js';
 import type { GroupMode } from '../core/pstore/record.js';
 import type {
@@ -18,7 +20,9 @@ import type {
   GroupModeInput,
   GroupTag,
   ModePosition,
+  RefreshKind,
   RestingMode,
+  Verdict,
 } from './group-mode-types.js';
 
 /** The pause after the `attempt`-th abandoned phase b. */
@@ -26,11 +30,18 @@ export function backoffMs(attempt: number): number {
   return Math.min(refreshBackoffMaxMs, refreshBackoffFirstMs * 2 ** Math.max(0, attempt - 1));
 }
 
-/** An action by name and parameters only; actors/group-machine.ts says what it does. */
+/** The pause in TRACKING after the `failures`-th refresh in a row that ended by itself. */
+export function pauseMs(failures: number): number {
+  return Math.min(trackingPauseMaxMs, trackingPauseFirstMs * 2 ** Math.max(0, failures - 1));
+}
+
+/** An action by name and parameters only; actors/group-actions.ts says what it does. */
 const declared = <Params>() => {
   const action = (_args: unknown, _params: Params): void => {};
   return action;
 };
+
+const timeout = 'refreshTimeout';
 
 export const groupModeSetup = setup({
   types: {} as {
@@ -44,10 +55,11 @@ export const groupModeSetup = setup({
     recordMode: declared<{ mode: GroupMode; cause: GroupCause }>(),
     recordPmd: declared<{ launched: boolean }>(),
     recordCommit: declared<{ position: ModePosition }>(),
-    beginRefresh: declared<{ kind: 'full' }>(),
+    recordRefresh: declared<{ kind: RefreshKind; ordered: boolean }>(),
+    resumeRecorded: () => {},
+    recordUpgrade: () => {},
     endRefresh: () => {},
     beginEra: () => {},
-    markMapAll: () => {},
     clearMapAll: () => {},
     revertRecord: () => {},
     persist: () => {},
@@ -55,6 +67,8 @@ export const groupModeSetup = setup({
     useEra: declared<{ attempt: boolean }>(),
     setDuties: declared<{ append: boolean; mark: boolean }>(),
     markAllBlocks: () => {},
+    restoreMap: () => {},
+    clearBab: () => {},
     takeMark: () => {},
     commitDriver: () => {},
     // the PMD
@@ -65,6 +79,9 @@ export const groupModeSetup = setup({
     startPhaseB: () => {},
     sendMark: declared<{ sequence: number }>(),
     abortPhaseB: declared<{ again: boolean }>(),
+    // the group itself: `judge` repeats the verdict, `watchDrain` answers with pmd.drained
+    judge: () => {},
+    watchDrain: () => {},
     // events to the operator
     publishOverflow: declared<{ sequence: number }>(),
     publishPoisoned: declared<{ position: ModePosition }>(),
@@ -73,12 +90,37 @@ export const groupModeSetup = setup({
     publishRefreshFailed: declared<{ code: string }>(),
     publishRefreshKilled: () => {},
     publishRefreshAborted: declared<{ cause: GroupCause }>(),
+    publishRefreshRetrying: declared<{ cause: GroupCause }>(),
+    publishUpgraded: declared<{ why: 'map' | 'lineage' }>(),
     // context
     comeFrom: assign({ origin: (_, params: { mode: RestingMode }) => params.mode }),
+    wantKind: assign({ kind: (_, params: { kind: RefreshKind }) => params.kind }),
     countAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
+    countFailure: assign({ failures: ({ context }) => context.failures + 1 }),
+    forgetFailures: assign({ failures: 0 }),
     forgetAttempts: assign({ attempt: 0, converged: false }),
+    rememberUnfinished: assign({ unfinished: true }),
+    forgetUnfinished: assign({ unfinished: false }),
     rememberConverged: assign({ converged: true }),
     forgetConverged: assign({ converged: false }),
+    rememberTimeout: assign({ timedOut: true }),
+    judged: assign({ verdict: (_, params: { verdict: Verdict }) => params.verdict }),
+    /** Nothing of before is in the BAB any more; the mirror stands where it stood. */
+    judgedDropped: assign({
+      verdict: ({ context }) => (context.verdict === 'unknown' ? 'unknown' : 'smart'),
+    }),
+    setTimeouts: assign({
+      refreshTimeoutMs: ({ context, event }) =>
+        event.type === 'tunables.set' ? event.refreshTimeoutMs : context.refreshTimeoutMs,
+    }),
+    /** MD 12: from the first overflow of this refresh on. */
+    startTimeout: raise(
+      { type: 'refresh.timedOut' },
+      { id: timeout, delay: ({ context }) => context.refreshTimeoutMs },
+    ),
+    rememberTiming: assign({ timing: true }),
+    stopTimeout: cancel(timeout),
+    forgetTimeout: assign({ timing: false, timedOut: false }),
     wantPmd: raise({ type: 'pmd.wanted' }),
   },
   guards: {
@@ -86,86 +128,29 @@ export const groupModeSetup = setup({
     startsTracking: ({ context }) => context.mode === 'tracking',
     startsRefresh: ({ context }) => context.mode === 'refresh',
     startsBackfresh: ({ context }) => context.mode === 'backfresh',
+    startsTracked: ({ context }) => context.tracked,
     startsWithPmd: ({ context }) => context.pmdLaunched,
     cameFromNormal: ({ context }) => context.origin === 'normal',
     cameFromTracking: ({ context }) => context.origin === 'tracking',
+    isFull: ({ context }) => context.kind === 'full',
+    isChecksum: ({ context }) => context.kind === 'checksum',
+    isUnfinished: ({ context }) => context.unfinished,
+    /** REFRESHTIMEOUT runs, or is no limit. */
+    isTiming: ({ context }) => context.timing || context.refreshTimeoutMs < 0,
+    isTimedOut: ({ context }) => context.timedOut,
+    isUnjudged: ({ context }) => context.verdict === 'unknown',
+    follows: ({ context }) => context.verdict === 'follows',
+    mapSuffices: ({ context }) => context.verdict === 'equal' || context.verdict === 'smart',
+    mayLackDifferences: ({ context }) => context.verdict === 'checksum',
+    /** A smart refresh is not enough for this mirror. */
+    needsUpgrade: ({ context }) => context.verdict === 'checksum' && context.kind === 'smart',
+    isSmart: ({ context }) => context.kind === 'smart',
     convergedMeanwhile: ({ context }) => context.converged,
   },
   delays: {
     switchLimit: switchLimitMs,
     commitLimit: commitLimitMs,
     backoff: ({ context }) => backoffMs(context.attempt),
+    pause: ({ context }) => pauseMs(context.failures),
   },
 });
-
-/** The record of TRACKING; its map is everything, since only the pstore's coarse map is durable. */
-export const recordTracking = (cause: GroupCause) =>
-  [
-    { type: 'beginEra' },
-    { type: 'markMapAll' },
-    { type: 'endRefresh' },
-    { type: 'recordMode', params: { mode: 'tracking', cause } },
-    { type: 'persist' },
-  ] as const;
-
-/** R9 and 4.3: append off first, then the PMD forgets; a superset of the dirt stays marked. */
-export const giveUpRefresh = (cause: GroupCause) =>
-  [
-    { type: 'setDuties', params: { append: false, mark: true } },
-    { type: 'abortPhaseB', params: { again: false } },
-    { type: 'markAllBlocks' },
-    ...recordTracking(cause),
-  ] as const;
-
-/** R9: phase a again, later. A new era, because marked writes are not in the old one's stream. */
-export const abandonPhaseB = (cause: GroupCause) =>
-  [
-    { type: 'setDuties', params: { append: false, mark: true } },
-    { type: 'abortPhaseB', params: { again: true } },
-    { type: 'beginEra' },
-    { type: 'persist' },
-    { type: 'countAttempt' },
-    { type: 'publishRefreshAborted', params: { cause } },
-  ] as const;
-
-/** R1: the record says REFRESH and "every block may differ" before anything else happens. */
-export const beginFullRefresh = (origin: RestingMode) =>
-  [
-    { type: 'comeFrom', params: { mode: origin } },
-    { type: 'forgetAttempts' },
-    { type: 'beginEra' },
-    { type: 'markMapAll' },
-    { type: 'beginRefresh', params: { kind: 'full' } },
-    { type: 'recordMode', params: { mode: 'refresh', cause: 'operator.launchrefresh' } },
-    { type: 'persist' },
-  ] as const;
-
-/** Whether a PMD shall run is durable, so that a restart launches it again (MD 34). */
-export const launch = [
-  { type: 'recordPmd', params: { launched: true } },
-  'persist',
-  'launchPmd',
-] as const;
-export const kill = [
-  { type: 'recordPmd', params: { launched: false } },
-  'persist',
-  'killPmd',
-] as const;
-
-/** Rule 3: a switch that did not take effect in time is undone; the dirt of a refresh is kept. */
-export const undoSwitch = {
-  target: '#group.mode.tracking',
-  actions: [
-    ...giveUpRefresh('limit.passed'),
-    { type: 'publishRefreshFailed', params: { code: 'TDMF_TIMED_OUT' } },
-  ],
-} as const;
-
-export const abandon = (cause: GroupCause) =>
-  ({ target: '#group.mode.refresh.backoff', actions: abandonPhaseB(cause) }) as const;
-
-/** The beginning was never durable: nothing has changed yet, so the mode before goes on. */
-export const neverBegan = [
-  { type: 'revertRecord' },
-  { type: 'publishRefreshFailed', params: { code: 'TDMF_PSTORE_FAILED' } },
-] as const;

@@ -2,7 +2,7 @@
  * Words of the group's mode machine: its events, what it remembers, why things happen. Requests are
  * imperative and come as `operator.*`; facts are past tense. Types only.
  */
-import type { GroupMode } from '../core/pstore/record.js';
+import type { GroupMode, RecordedKind } from '../core/pstore/record.js';
 import type { OperatorRequest } from './refusals.js';
 
 /** A position in history, (era, sequence). */
@@ -26,7 +26,11 @@ export type GroupModeEvent =
   | { type: 'driver.marked'; sequence: number }
   | { type: 'driver.committed' }
   | { type: 'driver.commitKept' }
+  /** Every entry of the BAB is in the map (H11). */
+  | { type: 'driver.cleared' }
   | { type: 'pmd.dropped' }
+  /** Everything that was appended before is durable on the secondary (R1). */
+  | { type: 'pmd.drained' }
   | { type: 'pmd.wanted' }
   | { type: 'pmd.stopped' }
   | { type: 'pmd.poisoned'; position: ModePosition }
@@ -35,32 +39,75 @@ export type GroupModeEvent =
   | { type: 'link.lost' }
   | { type: 'link.refused' }
   | { type: 'link.refusedForGood' }
+  /** What the lineage table makes of this session (verdict.ts). */
+  | { type: 'lineage.follows' }
+  | { type: 'lineage.equal' }
+  | { type: 'lineage.smart' }
+  | { type: 'lineage.checksum' }
+  | { type: 'lineage.waits'; code: string }
   | { type: 'refresh.converged' }
   | { type: 'refresh.frozenRead' }
   | { type: 'refresh.committed'; position: ModePosition }
   | { type: 'refresh.phaseBLost' }
   | { type: 'refresh.failed'; code: string }
+  /** REFRESHTIMEOUT has passed since phase b overflowed (MD 12). */
+  | { type: 'refresh.timedOut' }
+  | { type: 'tunables.set'; refreshTimeoutMs: number }
   | { type: 'drain.expired' };
 
 export type RestingMode = 'passthru' | 'normal' | 'tracking';
+export type RefreshKind = Exclude<RecordedKind, 'back'>;
+
+/**
+ * What the session that is there allows: nothing is known yet; the mirror follows what is in the BAB;
+ * it stands at the last point known equal; the map holds every difference; it may lack some; only an
+ * operator may go on.
+ */
+export type Verdict = 'unknown' | 'follows' | 'equal' | 'smart' | 'checksum' | 'waits';
 
 export interface GroupModeInput {
   /** What core/pstore/start.ts decided from the record. */
   readonly mode: GroupMode;
   readonly pmdLaunched: boolean;
+  /** PASSTHRU: the map goes on knowing what changes (Rule 10c). */
+  readonly tracked: boolean;
+  /** Of the refresh in the record, when there is one. */
+  readonly kind: RefreshKind | undefined;
+  /** REFRESHTIMEOUT; negative: for ever. */
+  readonly refreshTimeoutMs: number;
 }
 
-export interface GroupModeContext extends GroupModeInput {
+export interface GroupModeContext {
+  readonly mode: GroupMode;
+  readonly pmdLaunched: boolean;
+  readonly tracked: boolean;
+  readonly kind: RefreshKind;
+  readonly refreshTimeoutMs: number;
   /** Where a refresh began: a switch that was never durable goes back there. */
   readonly origin: RestingMode;
   /** Abandoned attempts of phase b in this refresh; the back-off grows with it. */
   readonly attempt: number;
+  /** Refreshes in a row that ended in TRACKING by themselves; the pause grows with it. */
+  readonly failures: number;
+  /** The refresh in the record goes on after the pause. */
+  readonly unfinished: boolean;
   /** The PMD said so while the back-off was running. */
   readonly converged: boolean;
+  /** REFRESHTIMEOUT runs; it has passed. */
+  readonly timing: boolean;
+  readonly timedOut: boolean;
+  readonly verdict: Verdict;
 }
 
 /** What the state means: colour of the chart, and which duties writes have. */
-export type GroupTag = 'append' | 'mark' | 'unprotected' | 'refreshing' | 'coherent-stream';
+export type GroupTag =
+  | 'append'
+  | 'mark'
+  /** The duties are those of the mode before. */
+  | 'as-before'
+  | 'unprotected'
+  | 'refreshing'
+  | 'coherent-stream';
 
 /** Why a mode changed or an attempt was given up; the `cause` of the events. */
 export type GroupCause =
@@ -70,9 +117,12 @@ export type GroupCause =
   | 'operator.killrefresh'
   | 'operator.killpmd'
   | 'bab.overflowed'
+  | 'link.decided'
   | 'link.lost'
   | 'pstore.failed'
   | 'refresh.committed'
   | 'refresh.failed'
+  | 'refresh.retrying'
+  | 'refresh.timedOut'
   | 'stop.notDrained'
   | 'limit.passed';

@@ -1,10 +1,10 @@
 /**
  * The mode of a logical group, and beside it the state of its link.
  *
- *   passthru ──operator.refreshFull──► refresh ──driver.committed, recorded──► normal
- *      ▲                                 │  ▲                                    │
- *      └─ first or unclean start         ▼  └──────operator.refreshFull──┐  driver.overflowed
- *                            killrefresh, failed ───────────────────► tracking ◄─┘
+ *   passthru ──launchrefresh──► refresh ──driver.committed, recorded──► normal
+ *      ▲                         │  ▲                                     │
+ *      └─ first start            ▼  └── link there, or launchrefresh ─┐  driver.overflowed
+ *                    killrefresh, failed ───────────────────────► tracking ◄─┘
  *
  *   refresh: preparing ► phaseA ⇄ backoff ◄─(R9)─ freezing ► phaseB ► committing
  *
@@ -15,10 +15,13 @@
  * refusals.ts. Spec: docs/modes.md. Table: test/machines/group-mode.table.ts.
  */
 import { linkRegion } from './group-mode-link.js';
+import { orderRefresh, orderUpgraded, recordTracking } from './group-mode-moves.js';
 import { refreshMode } from './group-mode-refresh.js';
-import { beginFullRefresh, groupModeSetup, recordTracking } from './group-mode-setup.js';
+import { groupModeSetup } from './group-mode-setup.js';
+import { trackingMode } from './group-mode-tracking.js';
 
-export { backoffMs } from './group-mode-setup.js';
+export { type ModeLeaf, modeLeaves } from './group-mode-leaves.js';
+export { backoffMs, pauseMs } from './group-mode-setup.js';
 export type {
   GroupCause,
   GroupModeContext,
@@ -26,13 +29,36 @@ export type {
   GroupModeInput,
   GroupTag,
   ModePosition,
+  RefreshKind,
   RestingMode,
+  Verdict,
 } from './group-mode-types.js';
+
+/** The mirror is not where the BAB begins: what is in it becomes marks, and a refresh follows. */
+const cannotResume = {
+  target: 'tracking',
+  actions: [
+    { type: 'setDuties', params: { append: false, mark: true } },
+    ...recordTracking('link.decided'),
+  ],
+} as const;
 
 export const groupModeMachine = groupModeSetup.createMachine({
   id: 'group',
   type: 'parallel',
-  context: ({ input }) => ({ ...input, origin: 'passthru', attempt: 0, converged: false }),
+  context: ({ input: { kind, ...input } }) => ({
+    ...input,
+    kind: kind ?? 'smart',
+    unfinished: input.mode === 'tracking' && kind !== undefined,
+    origin: 'passthru',
+    attempt: 0,
+    failures: 0,
+    converged: false,
+    timing: false,
+    timedOut: false,
+    verdict: 'unknown',
+  }),
+  on: { 'tunables.set': { actions: 'setTimeouts' } },
   states: {
     mode: {
       initial: 'starting',
@@ -44,19 +70,21 @@ export const groupModeMachine = groupModeSetup.createMachine({
               guard: 'startsNormal',
               target: 'normal',
               actions: [
+                'restoreMap',
                 { type: 'useEra', params: { attempt: false } },
                 { type: 'setDuties', params: { append: true, mark: false } },
               ],
             },
             {
               guard: 'startsTracking',
-              target: 'tracking',
-              actions: [
-                { type: 'setDuties', params: { append: false, mark: true } },
-                'markAllBlocks',
-              ],
+              target: 'tracking.starting',
+              actions: [{ type: 'setDuties', params: { append: false, mark: true } }, 'restoreMap'],
             },
-            { guard: 'startsRefresh', target: 'refresh.preparing.gracing' },
+            {
+              guard: 'startsRefresh',
+              target: 'refresh.preparing.gracing',
+              actions: 'restoreMap',
+            },
             { guard: 'startsBackfresh', target: 'backfresh' },
             {
               target: 'passthru',
@@ -68,20 +96,18 @@ export const groupModeMachine = groupModeSetup.createMachine({
           description: 'Writes go to the local devices only: nothing is mirrored or remembered.',
           tags: 'unprotected',
           on: {
-            'operator.refreshFull': {
-              target: 'refresh.preparing.saving',
-              actions: beginFullRefresh('passthru'),
-            },
+            'operator.refreshFull': orderRefresh('passthru', 'full'),
+            'operator.refreshSmart': orderUpgraded('passthru'),
+            'operator.refreshChecksum': orderRefresh('passthru', 'checksum'),
           },
         },
         normal: {
           description: 'Every write goes into the BAB and from there, in order, to the mirror.',
           tags: ['append', 'coherent-stream'],
           on: {
-            'operator.refreshFull': {
-              target: 'refresh.preparing.saving',
-              actions: beginFullRefresh('normal'),
-            },
+            'operator.refreshFull': orderRefresh('normal', 'full'),
+            'operator.refreshSmart': orderRefresh('normal', 'smart'),
+            'operator.refreshChecksum': orderRefresh('normal', 'checksum'),
             'driver.overflowed': {
               target: 'tracking',
               actions: [
@@ -97,32 +123,16 @@ export const groupModeMachine = groupModeSetup.createMachine({
               actions: [
                 { type: 'publishPoisoned', params: ({ event }) => ({ position: event.position }) },
                 { type: 'setDuties', params: { append: false, mark: true } },
-                'markAllBlocks',
-                'dropEntries',
+                'clearBab',
                 ...recordTracking('entry.poisoned'),
               ],
             },
+            'lineage.smart': cannotResume,
+            'lineage.checksum': cannotResume,
             'drain.expired': { target: 'tracking', actions: recordTracking('stop.notDrained') },
           },
         },
-        tracking: {
-          description: 'Changed blocks are remembered in the map; launchrefresh -f leads out.',
-          tags: 'mark',
-          on: {
-            'operator.refreshFull': {
-              target: 'refresh.preparing.saving',
-              actions: beginFullRefresh('tracking'),
-            },
-            'pmd.poisoned': {
-              description: 'H48, while the rest of NORMAL was drained: it ends here.',
-              actions: [
-                { type: 'publishPoisoned', params: ({ event }) => ({ position: event.position }) },
-                'markAllBlocks',
-                'dropEntries',
-              ],
-            },
-          },
-        },
+        tracking: trackingMode,
         refresh: refreshMode,
         backfresh: {
           description: 'The mirror is copied back. Declared only: nothing leads here yet.',
@@ -132,25 +142,3 @@ export const groupModeMachine = groupModeSetup.createMachine({
     link: linkRegion,
   },
 });
-
-/** Every state the mode region can rest in, as the value of the region. */
-export const modeLeaves = [
-  'passthru',
-  'normal',
-  'tracking',
-  'refresh.preparing.saving',
-  'refresh.preparing.gracing',
-  'refresh.preparing.marking',
-  'refresh.preparing.dropping',
-  'refresh.phaseA',
-  'refresh.freezing.recording',
-  'refresh.freezing.gracing',
-  'refresh.phaseB.sending',
-  'refresh.phaseB.marking',
-  'refresh.committing.awaiting',
-  'refresh.committing.clearing',
-  'refresh.committing.recording',
-  'refresh.backoff',
-  'backfresh',
-] as const;
-export type ModeLeaf = (typeof modeLeaves)[number];

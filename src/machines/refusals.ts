@@ -9,6 +9,7 @@
  */
 import type { TdmfErrorCode } from '../core/errors.js';
 import type { GroupMode } from '../core/pstore/record.js';
+import type { ModeLeaf } from './group-mode-leaves.js';
 
 /** States of the machine's link region; see `connectionOf`. */
 export const linkStates = ['stopped', 'connecting', 'connected', 'refused'] as const;
@@ -59,11 +60,16 @@ export function connectionOf(link: LinkState): Connection {
 
 /** The reason why `request` is refused now, or undefined when it is accepted. */
 export function refusalOf(
-  mode: GroupMode,
+  leaf: ModeLeaf,
   link: LinkState,
   request: OperatorRequest,
 ): Refusal | undefined {
-  return modeRefusals[mode][request] ?? linkRefusals[link][request];
+  const special = leafRefusals[leaf];
+  const refusal =
+    special !== undefined && request in special
+      ? special[request]
+      : modeRefusals[leaf.split('.')[0] as GroupMode][request];
+  return refusal ?? linkRefusals[link][request];
 }
 
 const notYet = (what: string): Refusal => ({
@@ -127,8 +133,8 @@ const anyMode = {
 const restingMode: Row = {
   ...anyMode,
   'operator.refreshFull': undefined,
-  'operator.refreshSmart': notYet('the smart refresh'),
-  'operator.refreshChecksum': notYet('the checksum refresh (launchrefresh -c)'),
+  'operator.refreshSmart': undefined,
+  'operator.refreshChecksum': undefined,
   'operator.killrefresh': noRefresh,
   'operator.backfresh': notYet('backfresh'),
   'operator.killbackfresh': noBackfresh,
@@ -156,6 +162,12 @@ export const modeRefusals: Readonly<Record<GroupMode, Row>> = {
     'operator.backfresh': notYet('backfresh'),
     'operator.killbackfresh': notYet('killbackfresh'),
   },
+};
+
+/** States in which more, or less, is possible than in the rest of their mode. */
+export const leafRefusals: Readonly<Partial<Record<ModeLeaf, Partial<Row>>>> = {
+  // What would go on by itself can be given up.
+  'tracking.pausing': { 'operator.killrefresh': undefined },
 };
 
 /** The link has a say only in the PMD's own verbs. */

@@ -8,7 +8,7 @@ import { DeviceCalls } from '../actors/device-calls.js';
 import { checksumOf, formatPstore, readSuperblock } from '../actors/pstore-format.js';
 import { groupsMax } from '../core/constants.js';
 import { isTdmfError, TdmfError } from '../core/errors.js';
-import { firstSlotAt, pstoreBytes } from '../core/pstore/layout.js';
+import { pstoreBytes, superblockBytes } from '../core/pstore/layout.js';
 
 import { atomicFiles } from '../io/atomic-files.js';
 import type { Io } from '../io/open-io.js';
@@ -48,7 +48,7 @@ export async function ensurePstore(io: Io, path: string): Promise<boolean> {
 
 /** False when it is a pstore. @throws when it is anything else than blank */
 async function isBlank(device: BlockDevice, io: Io): Promise<boolean> {
-  if (device.sizeBytes < firstSlotAt) {
+  if (device.sizeBytes < superblockBytes) {
     throw new TdmfError('TDMF_PSTORE_FOREIGN', { path: device.path });
   }
   const calls = new DeviceCalls(device, io);
@@ -57,7 +57,7 @@ async function isBlank(device: BlockDevice, io: Io): Promise<boolean> {
     return false;
   } catch (error) {
     if (!isTdmfError(error) || error.code !== 'TDMF_PSTORE_DAMAGED') throw error;
-    const head = await calls.read(0, firstSlotAt);
+    const head = await calls.read(0, superblockBytes);
     if (typeof head !== 'number' && head.length > 0 && head.every((byte) => byte === 0))
       return true;
     if (error.details['what'] === noPstore)
@@ -76,7 +76,7 @@ export async function mustExist(path: string): Promise<void> {
 /** @throws TDMF_PSTORE_MISSING, TDMF_DEVICE_BUSY */
 export async function openPstore(io: Io, path: string): Promise<BlockDevice> {
   try {
-    return await io.open({ path, access: 'readwrite' });
+    return await io.open({ path, access: 'readwrite', growable: true });
   } catch (error) {
     if (!isTdmfError(error) || error.code !== 'TDMF_DEVICE_MISSING') throw error;
     throw new TdmfError('TDMF_PSTORE_MISSING', { path }, { cause: error });

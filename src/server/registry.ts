@@ -2,6 +2,7 @@
 import { startDriver } from '../actors/driver.js';
 import { startGroup } from '../actors/group.js';
 import { startLinkHost } from '../actors/link-host.js';
+import { startMirrorExport } from '../actors/mirror-export.js';
 import { startPmd } from '../actors/pmd.js';
 import { startReco } from '../actors/reco.js';
 
@@ -9,6 +10,7 @@ export const actors = {
   driver: startDriver,
   group: startGroup,
   linkHost: startLinkHost,
+  mirrorExport: startMirrorExport,
   pmd: startPmd,
   reco: startReco,
 };

@@ -8,6 +8,7 @@ import { pstorePageBytes, recordCopyBytes, slotAt, slotBytes } from '../core/pst
 import type { GroupRecord } from '../core/pstore/record.js';
 import { recoverSlot } from '../core/pstore/recovery.js';
 import { decodeAck, decodeCopy } from '../core/pstore/slot.js';
+import { decodeSlotPayload } from '../core/pstore/slot-payload.js';
 import { decodeSuperblock } from '../core/pstore/superblock.js';
 import { pstorePath } from './cluster-options.js';
 import type { SimDisk } from './disk.js';
@@ -50,7 +51,8 @@ function readRecord(node: SimNode, group: number): GroupRecord | undefined {
     const acknowledged = decodeAck(bytes.subarray(slotBytes - pstorePageBytes), place, crc32c);
     const state = recoverSlot(first, second, acknowledged);
     if (state.decision !== 'newest' || state.newest.group !== group) continue;
-    return decodeGroupRecord(state.newest.payload);
+    const payload = decodeSlotPayload(state.newest.payload);
+    return payload && decodeGroupRecord(payload.record);
   }
   return undefined;
 }

@@ -146,7 +146,7 @@ export class SimHost {
 }
 
 /** Arena numbers as one thread knows them, for its streams. */
-class ThreadArenas extends Arenas {
+export class ThreadArenas extends Arenas {
   readonly #io: SimProcess;
 
   constructor(io: SimProcess) {

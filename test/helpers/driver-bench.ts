@@ -20,6 +20,7 @@ import type { SimDisk } from '../../src/testing/disk.js';
 import { SimNode, type SimProcess } from '../../src/testing/node.js';
 import { SimStream } from '../../src/testing/stream.js';
 import { SimWorld } from '../../src/testing/world.js';
+import { HeatPstore } from './heat-pstore.js';
 import { parseReplies, type Reply, request } from './nbd-bytes.js';
 
 export const era = '0123456789abcdef'.repeat(2);
@@ -33,6 +34,8 @@ export interface BenchOptions {
   readonly shareBytes?: number;
   readonly logicalBlockBytes?: number;
   readonly direct?: boolean;
+  readonly regionMin?: number;
+  readonly hotTarget?: number;
   /** The group has not said yet what the duties of a write are; otherwise PASSTHRU. */
   readonly groupSilent?: boolean;
 }
@@ -52,6 +55,7 @@ export class DriverBench {
   readonly facts: GroupMessage[] = [];
   readonly pmdMessages: PmdMessage[] = [];
   readonly failures: unknown[] = [];
+  readonly pstore: HeatPstore;
   /** False: the group's mailbox is full. */
   groupListens = true;
   driver: Actor<DriverMessage> | undefined;
@@ -76,6 +80,7 @@ export class DriverBench {
     const deviceBytes = options.deviceBytes ?? 4 * 2 ** 20;
     const deviceCount = options.devices ?? 1;
     this.world = new SimWorld(options.seed ?? 1);
+    this.pstore = new HeatPstore(this.world);
     this.node = new SimNode(this.world, 'primary');
     this.#direct = options.direct ?? false;
     const logicalBlockBytes = options.logicalBlockBytes ?? 512;
@@ -108,6 +113,8 @@ export class DriverBench {
       })),
       groupActor: 'g0/group',
       pmdActor: 'g0/pmd',
+      ...(options.regionMin !== undefined && { regionMin: options.regionMin }),
+      ...(options.hotTarget !== undefined && { hotTarget: options.hotTarget }),
     };
   }
 
@@ -205,6 +212,7 @@ export class DriverBench {
     const addresses: Record<string, Address<never>> = {
       'g0/group': mailbox(this.facts, () => this.groupListens),
       'g0/pmd': mailbox(this.pmdMessages, () => true),
+      pstore: this.pstore.address(),
     };
     const process = this.#process;
     const alive = <Args extends unknown[]>(run: (...args: Args) => void) => {

@@ -5,7 +5,13 @@
  */
 import { startGroup } from '../../src/actors/group.js';
 import type { GroupStatus } from '../../src/actors/group-status.js';
-import type { DriverMessage, GroupMessage, PmdMessage } from '../../src/actors/messages.js';
+import type {
+  DriverMessage,
+  GroupMessage,
+  MirrorState,
+  PmdMessage,
+  PrimaryLineage,
+} from '../../src/actors/messages.js';
 import { GroupControlView } from '../../src/core/bab/control.js';
 import { TdmfError } from '../../src/core/errors.js';
 import type { GroupRecord } from '../../src/core/pstore/record.js';
@@ -19,9 +25,13 @@ export interface GroupWorldOptions {
   readonly record?: GroupRecord;
   readonly restarted?: boolean;
   readonly control?: SharedArrayBuffer;
+  /** Where the mirror stands. */
+  readonly mirror?: Mirror | undefined;
 }
 
 type Message = DriverMessage | PmdMessage;
+type Mirror = { readonly era: string; readonly sequence: number };
+type Decided = Extract<GroupMessage, { type: 'link.decided' }>;
 
 export class GroupWorld {
   readonly world = new SimWorld(1);
@@ -43,11 +53,17 @@ export class GroupWorld {
   commitKept = false;
   /** The sequence of the mark (R6). */
   mark = 5;
+  /** Where the mirror stands; undefined: never refreshed. */
+  mirror: Mirror | undefined;
+  /** What the lineage table says, instead of what the positions say. */
+  decision: Partial<Decided> | undefined;
+  #lineage: PrimaryLineage | undefined;
 
-  constructor({ record, control }: GroupWorldOptions = {}) {
+  constructor({ record, control, mirror }: GroupWorldOptions = {}) {
     this.#memory = control ?? GroupControlView.create(1);
     this.control = new GroupControlView(this.#memory);
     this.record = record;
+    this.mirror = mirror;
     this.actors = new SimActors({
       name: 'a',
       world: this.world,
@@ -115,6 +131,16 @@ export class GroupWorld {
     return this.ask({ kind: 'status' });
   }
 
+  /** The link comes back, and the secondary says where it stands. */
+  async reconnect(): Promise<void> {
+    this.#connected('coherent');
+    await this.quiet();
+  }
+
+  async cut(): Promise<void> {
+    await this.fact({ type: 'link.lost', code: 'TDMF_LINK_LOST', message: 'cut', retryInMs: 100 });
+  }
+
   /** A fact of the driver or the PMD. */
   async fact(message: GroupMessage): Promise<void> {
     this.actors.address<GroupMessage>('g0/group').tell(message);
@@ -150,6 +176,25 @@ export class GroupWorld {
   async toNormal(): Promise<void> {
     await this.toPhaseA();
     await this.converge();
+  }
+
+  #connected(mirrorState: MirrorState): void {
+    this.#tell({ type: 'link.connected', peer: 'b:575', mirrorState });
+    const found = { code: undefined, ownBytes: 0, ownSince: 0, drain: false };
+    this.#tell({ type: 'link.decided', ...found, ...this.#decide(), ...this.decision });
+  }
+
+  /** The rows of the lineage table that a mirror of our own can meet. */
+  #decide(): Pick<Decided, 'row' | 'action'> & Partial<Decided> {
+    const lineage = this.#lineage!;
+    if (lineage.order === 'full') return { row: 'F', action: 'refresh' };
+    if (this.mirror === undefined) {
+      return { row: '1', action: 'wait', code: 'TDMF_LINEAGE_NEVER' };
+    }
+    if (this.mirror.era === lineage.era) {
+      return { row: '5', action: 'resume', drain: !lineage.appending };
+    }
+    return lineage.dirty ? { row: '7', action: 'smart' } : { row: '7e', action: 'era' };
   }
 
   #tell(message: GroupMessage): void {
@@ -191,6 +236,9 @@ export class GroupWorld {
       case 'driver.markAll':
         this.#tell({ type: 'driver.markedAll', token: message.token });
         break;
+      case 'driver.clearBab':
+        this.#tell({ type: 'driver.cleared', token: message.token });
+        break;
       case 'driver.mark':
         this.control.stamped = this.mark;
         this.#tell({ type: 'driver.marked', token: message.token, sequence: this.mark });
@@ -210,7 +258,10 @@ export class GroupWorld {
     switch (message.type) {
       case 'pmd.launch':
         this.#tell({ type: 'link.connecting' });
-        this.#tell({ type: 'link.connected', peer: 'b:575', mirrorState: 'unknown' });
+        this.#connected('unknown');
+        break;
+      case 'pmd.lineage':
+        this.#lineage = message.lineage;
         break;
       case 'pmd.kill':
         this.#tell({ type: 'pmd.stopped' });
@@ -226,6 +277,7 @@ export class GroupWorld {
       case 'pmd.mark': {
         const { era } = this.last('pmd.phaseB');
         const position = { era, sequence: message.mark };
+        this.mirror = position;
         this.#tell({ type: 'refresh.committed', refreshId: message.refreshId, position });
         break;
       }

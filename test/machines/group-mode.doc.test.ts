@@ -6,6 +6,7 @@ import { groupModes } from '../../src/core/pstore/record.js';
 import { modeLeaves } from '../../src/machines/group-mode.js';
 import {
   connectionOf,
+  leafRefusals,
   linkRefusals,
   linkStates,
   modeRefusals,
@@ -46,6 +47,19 @@ test('docs/modes.md shows which request every mode accepts, and how it refuses',
   );
 });
 
+test('docs/modes.md lists the states that answer otherwise than their mode', (t) => {
+  t.deepEqual(
+    table('exceptions'),
+    Object.entries(leafRefusals).flatMap(([leaf, row]) =>
+      Object.entries(row).map(([request, refusal]) => [
+        leaf,
+        request.slice('operator.'.length),
+        refusal?.code ?? 'yes',
+      ]),
+    ),
+  );
+});
+
 test('docs/modes.md shows the link as it is', (t) => {
   t.deepEqual(
     table('links'),
@@ -54,6 +68,7 @@ test('docs/modes.md shows the link as it is', (t) => {
       connectionOf(link),
       linkRefusals[link]['operator.launchpmd']?.code ?? 'yes',
       linkRefusals[link]['operator.killpmd']?.code ?? 'yes',
+      linkRefusals[link]['operator.overrideNormal']?.code ?? 'yes',
     ]),
   );
 });

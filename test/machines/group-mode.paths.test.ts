@@ -13,6 +13,15 @@ import { linkStates } from '../../src/machines/refusals.js';
 
 const events = [
   { type: 'operator.refreshFull' },
+  { type: 'operator.refreshSmart' },
+  { type: 'operator.refreshChecksum' },
+  { type: 'lineage.follows' },
+  { type: 'lineage.equal' },
+  { type: 'lineage.smart' },
+  { type: 'lineage.checksum' },
+  { type: 'lineage.waits', code: 'TDMF_LINEAGE_NEVER' },
+  { type: 'driver.cleared' },
+  { type: 'pmd.drained' },
   { type: 'operator.killrefresh' },
   { type: 'operator.launchpmd' },
   { type: 'operator.killpmd' },
@@ -35,17 +44,25 @@ const events = [
   { type: 'refresh.phaseBLost' },
   { type: 'refresh.failed', code: 'TDMF_RMD_FAILED' },
   { type: 'xstate.after.backoff.group.mode.refresh.backoff' } as never,
+  { type: 'xstate.after.pause.group.mode.tracking.pausing' } as never,
 ] as const satisfies readonly GroupModeEvent[];
+
+const input = {
+  pmdLaunched: false,
+  tracked: false,
+  kind: undefined,
+  refreshTimeoutMs: 1000,
+} as const;
 
 const starts: readonly GroupMode[] = ['passthru', 'normal', 'tracking', 'refresh', 'backfresh'];
 
 function pathsFrom(mode: GroupMode) {
   return getShortestPaths(groupModeMachine, {
     events: [...events],
-    input: { mode, pmdLaunched: false },
+    input: { ...input, mode },
     // The number of attempts grows for ever; that there was one is all that matters here.
     serializeState: ({ value, context }) =>
-      JSON.stringify([value, context.origin, context.attempt > 0, context.converged]),
+      JSON.stringify([value, context.origin, context.kind, context.converged, context.verdict]),
   });
 }
 
@@ -78,8 +95,7 @@ function replay(
   mode: GroupMode,
   steps: readonly { readonly event: GroupModeEvent | { readonly type: 'xstate.init' } }[],
 ) {
-  const input = { mode, pmdLaunched: false };
-  let [snapshot, actions] = initialTransition(groupModeMachine, input);
+  let [snapshot, actions] = initialTransition(groupModeMachine, { ...input, mode });
   let duties: Duties = { append: false, mark: false };
   let eraDurable = true;
   const wrong: string[] = [];

@@ -36,8 +36,8 @@ const anyMode = {
 const resting: Readonly<Record<OperatorRequest, Cell>> = {
   ...anyMode,
   'operator.refreshFull': 'refresh.preparing.saving',
-  'operator.refreshSmart': 'TDMF_MODE_NOT_YET',
-  'operator.refreshChecksum': 'TDMF_MODE_NOT_YET',
+  'operator.refreshSmart': 'refresh.preparing.saving',
+  'operator.refreshChecksum': 'refresh.preparing.saving',
   'operator.killrefresh': 'TDMF_REFRESH_NOT_RUNNING',
   'operator.backfresh': 'TDMF_MODE_NOT_YET',
   'operator.killbackfresh': 'TDMF_MODE_REFUSED',
@@ -48,7 +48,7 @@ const refreshing: Readonly<Record<OperatorRequest, Cell>> = {
   'operator.refreshFull': 'TDMF_REFRESH_RUNNING',
   'operator.refreshSmart': 'TDMF_REFRESH_RUNNING',
   'operator.refreshChecksum': 'TDMF_REFRESH_RUNNING',
-  'operator.killrefresh': 'tracking',
+  'operator.killrefresh': 'tracking.held',
   'operator.backfresh': 'TDMF_REFRESH_RUNNING',
   'operator.killbackfresh': 'TDMF_MODE_REFUSED',
 };
@@ -63,7 +63,9 @@ const deaf: Readonly<Record<Fact, Cell>> = {
   'driver.marked': 'same',
   'driver.committed': 'same',
   'driver.commitKept': 'same',
+  'driver.cleared': 'same',
   'pmd.dropped': 'same',
+  'pmd.drained': 'same',
   'pmd.wanted': 'same',
   'pmd.stopped': 'same',
   'pmd.poisoned': 'same',
@@ -72,19 +74,55 @@ const deaf: Readonly<Record<Fact, Cell>> = {
   'link.lost': 'same',
   'link.refused': 'same',
   'link.refusedForGood': 'same',
+  'lineage.follows': 'same',
+  'lineage.equal': 'same',
+  'lineage.smart': 'same',
+  'lineage.checksum': 'same',
+  'lineage.waits': 'same',
   'refresh.converged': 'same',
   'refresh.frozenRead': 'same',
   'refresh.committed': 'same',
   'refresh.phaseBLost': 'same',
   'refresh.failed': 'same',
+  'refresh.timedOut': 'same',
+  'tunables.set': 'noted',
   'drain.expired': 'same',
 };
 
 const refreshRow: Readonly<Record<GroupModeEvent['type'], Cell>> = {
   ...refreshing,
   ...deaf,
-  'refresh.failed': 'tracking',
+  'refresh.failed': 'tracking.pausing',
+  'refresh.timedOut': 'noted',
 };
+
+/** TRACKING; in the table no session is judged before the event. */
+const tracking: Readonly<Record<GroupModeEvent['type'], Cell>> = {
+  ...resting,
+  ...deaf,
+  'pmd.poisoned': 'noted',
+  'driver.cleared': 'noted',
+};
+/** A session that allows it ends TRACKING: at once, or when the BAB is drained. */
+const allowed = {
+  'lineage.follows': 'tracking.draining',
+  'lineage.equal': 'refresh.preparing.saving',
+  'lineage.smart': 'refresh.preparing.saving',
+  'lineage.checksum': 'refresh.preparing.saving',
+} as const;
+const lostSession = {
+  'link.lost': 'tracking.waiting',
+  'link.connecting': 'tracking.waiting',
+  'link.refused': 'tracking.waiting',
+  'link.refusedForGood': 'tracking.waiting',
+  'pmd.stopped': 'tracking.waiting',
+  'operator.killpmd': 'tracking.waiting',
+} as const;
+/** Phase a is left for the limit of before, and begun anew when the mirror was set back. */
+const phaseA = {
+  'refresh.timedOut': 'tracking.pausing',
+  'lineage.checksum': 'refresh.preparing.saving',
+} as const;
 
 export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent['type'], Cell>>>> =
   {
@@ -92,11 +130,21 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
     normal: {
       ...resting,
       ...deaf,
-      'driver.overflowed': 'tracking',
-      'drain.expired': 'tracking',
-      'pmd.poisoned': 'tracking',
+      'driver.overflowed': 'tracking.waiting',
+      'drain.expired': 'tracking.waiting',
+      'pmd.poisoned': 'tracking.waiting',
+      // What is in the BAB cannot go on from where the mirror is: at once the refresh that can.
+      'lineage.smart': 'refresh.preparing.saving',
+      'lineage.checksum': 'refresh.preparing.saving',
     },
-    tracking: { ...resting, ...deaf, 'pmd.poisoned': 'noted' },
+    'tracking.waiting': { ...tracking, ...allowed },
+    'tracking.draining': {
+      ...tracking,
+      'pmd.drained': 'refresh.preparing.saving',
+      ...lostSession,
+    },
+    'tracking.pausing': { ...tracking, 'operator.killrefresh': 'tracking.held' },
+    'tracking.held': { ...tracking, ...allowed },
     'refresh.preparing.saving': {
       ...refreshRow,
       'record.saved': 'refresh.preparing.gracing',
@@ -104,14 +152,39 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
       'record.failed': 'passthru',
       'driver.overflowed': 'noted',
     },
-    'refresh.preparing.gracing': { ...refreshRow, 'driver.graced': 'refresh.preparing.marking' },
+    // A full refresh goes on with `marking`, without waiting for the secondary.
+    'refresh.preparing.gracing': { ...refreshRow, 'driver.graced': 'refresh.preparing.awaiting' },
+    'refresh.preparing.awaiting': {
+      ...refreshRow,
+      'lineage.follows': 'refresh.preparing.draining',
+      'lineage.equal': 'refresh.preparing.clearing',
+      'lineage.smart': 'refresh.preparing.clearing',
+      'lineage.checksum': 'refresh.preparing.saving',
+      'lineage.waits': 'tracking.held',
+    },
+    'refresh.preparing.draining': {
+      ...refreshRow,
+      'pmd.drained': 'refresh.preparing.clearing',
+      'pmd.poisoned': 'refresh.preparing.clearing',
+      'link.lost': 'refresh.preparing.awaiting',
+      'link.connecting': 'refresh.preparing.awaiting',
+      'link.refused': 'refresh.preparing.awaiting',
+      'link.refusedForGood': 'refresh.preparing.awaiting',
+      'pmd.stopped': 'refresh.preparing.awaiting',
+      'operator.killpmd': 'refresh.preparing.awaiting',
+    },
+    'refresh.preparing.clearing': { ...refreshRow, 'driver.cleared': 'refresh.preparing.dropping' },
     'refresh.preparing.marking': {
       ...refreshRow,
       'driver.markedAll': 'refresh.preparing.dropping',
     },
     'refresh.preparing.dropping': { ...refreshRow, 'pmd.dropped': 'refresh.phaseA' },
     // A lost link changes nothing: the PMD goes on where it was when it is back (R3).
-    'refresh.phaseA': { ...refreshRow, 'refresh.converged': 'refresh.freezing.recording' },
+    'refresh.phaseA': {
+      ...refreshRow,
+      ...phaseA,
+      'refresh.converged': 'refresh.freezing.recording',
+    },
     'refresh.freezing.recording': {
       ...refreshRow,
       'record.saved': 'refresh.freezing.gracing',
@@ -155,16 +228,18 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
     'refresh.committing.clearing': {
       ...refreshRow,
       'driver.committed': 'refresh.committing.recording',
-      'driver.commitKept': 'tracking',
+      'driver.commitKept': 'tracking.waiting',
       'driver.overflowed': 'noted',
+      'refresh.failed': 'same',
     },
     'refresh.committing.recording': {
       ...refreshRow,
       'record.saved': 'normal',
-      'driver.overflowed': 'tracking',
-      'drain.expired': 'tracking',
+      'driver.overflowed': 'tracking.waiting',
+      'drain.expired': 'tracking.waiting',
+      'refresh.failed': 'same',
     },
-    'refresh.backoff': { ...refreshRow, 'refresh.converged': 'noted' },
+    'refresh.backoff': { ...refreshRow, ...phaseA, 'refresh.converged': 'noted' },
     backfresh: {
       ...resting,
       ...deaf,

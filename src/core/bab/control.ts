@@ -162,6 +162,7 @@ export class GroupControlView {
     this.f64[at.first / 8] = first;
     this.f64[at.stamped / 8] = first - 1;
     this.f64[at.lease / 8] = lease;
+    this.f64[at.releasedSequence / 8] = first - 1;
     Atomics.add(this.i32, eraWord, 1);
   }
 

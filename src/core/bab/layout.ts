@@ -80,7 +80,7 @@ export const controlLayout = layout({
     { offset: 584, size: 8, type: 'f64', name: 'first', meaning: 'first sequence of the era (s0)' },
     { offset: 592, size: 8, type: 'f64', name: 'stamped', meaning: 'last sequence stamped' },
     { offset: 600, size: 8, type: 'f64', name: 'lease', meaning: 'sequences up to here are durable in the pstore (Rule 8c)' },
-    { offset: 608, size: 8, type: 'f64', name: 'releasedSequence', meaning: 'sequence of the last entry released' },
+    { offset: 608, size: 8, type: 'f64', name: 'releasedSequence', meaning: 'last sequence of the era released; first − 1 when none is' },
     { offset: 616, size: 16, type: 'bytes', name: 'era', meaning: 'the era id' },
     { offset: 640, size: 8, type: 'f64', name: 'bytes', meaning: 'payload bytes of entries not yet released' },
     { offset: 648, size: 8, type: 'f64', name: 'oldestAt', meaning: 'wall clock when the oldest entry not released was published' },

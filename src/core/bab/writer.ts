@@ -34,6 +34,14 @@ export interface BabWriterOptions {
   readonly recovering?: boolean;
 }
 
+/** Told of every entry for as long as it is in the BAB (Rule 18). */
+export interface EntryPins {
+  hold(device: number, offset: number, length: number): void;
+  release(device: number, offset: number, length: number): void;
+}
+
+const noPins: EntryPins = { hold: () => {}, release: () => {} };
+
 export class BabWriter {
   readonly pool: BabPool;
   readonly control: GroupControlView;
@@ -42,6 +50,7 @@ export class BabWriter {
   readonly #descriptors: DescriptorRing;
   readonly #payload: PayloadLog;
   readonly #entry = newBabEntry();
+  #pins = noPins;
   /** Something was published since the driver last looked. */
   publishedAny = false;
   /** Descriptors, and sequence numbers, promised to started writes. */
@@ -57,6 +66,17 @@ export class BabWriter {
       recoverHeld(this.pool, this.#poolSlot, this.control, this.#descriptors, this.#payload);
     }
     this.slots = new InFlightSlots(this.control);
+  }
+
+  /** From now on; entries that are held already are told at once. */
+  pinWith(pins: EntryPins): void {
+    this.#pins = pins;
+    const released = this.control.cursor('released');
+    const { held } = this.control;
+    for (let index = 0; index < held; index++) {
+      this.#descriptors.read((released + index) >>> 0, this.#entry);
+      pins.hold(this.#entry.device, this.#entry.offset, this.#entry.length);
+    }
   }
 
   /** Memory for a payload, as pieces; false when the group may not take so much now. */
@@ -210,13 +230,15 @@ export class BabWriter {
       const bytes = (entry.flags & entryFlags.zero) !== 0 ? 0 : entry.length;
       if (bytes > 0) this.#payload.release(entry.arena, entry.memoryOffset, bytes);
       control.countHeld(entry.device, -1, -bytes);
+      this.#pins.release(entry.device, entry.offset, entry.length);
       const part = this.#descriptors.partOf(released);
       released = (released + 1) >>> 0;
       control.setCursor('released', released);
       if (this.#descriptors.partOf(released) !== part) this.#giveBackPart(part);
     }
     if (count > 0) {
-      control.releasedSequence = entry.sequence;
+      // Numbers begin anew with every era; of an older one this says nothing (H8).
+      if (entry.generation === control.generation) control.releasedSequence = entry.sequence;
       if (control.held > 0) control.oldestAt = this.#descriptors.publishedAt(released);
     }
     if (idle && control.held === 0 && this.#reserved === 0) {
@@ -309,6 +331,7 @@ export class BabWriter {
     entry.generation = this.control.generation;
     this.#descriptors.write(this.control.cursor('published') + index, entry);
     this.control.countPublished(entry.device, payloadBytes, entry.publishedAt);
+    this.#pins.hold(entry.device, entry.offset, entry.length);
   }
 
   #commit(count: number): number {

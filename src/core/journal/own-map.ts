@@ -125,3 +125,12 @@ export function ownBitmaps(sizes: readonly number[]): {
   }
   return { offsets, lengths, fileBytes: end };
 }
+
+/** How many bits are set. */
+export function bitsSet(bits: Uint8Array): number {
+  let ones = 0;
+  for (const byte of bits) {
+    for (let rest = byte; rest !== 0; rest &= rest - 1) ones++;
+  }
+  return ones;
+}

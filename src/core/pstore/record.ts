@@ -159,7 +159,9 @@ export function withNewEra(record: GroupRecord, era: string): GroupRecord {
 
 /** Replaces what is known of that era, or adds it. */
 export function withPast(past: readonly RecordedEra[], ended: RecordedEra): readonly RecordedEra[] {
-  return [...past.filter(({ era }) => era !== ended.era), ended].slice(-(erasKeptMax + 1));
+  const known = past.some(({ era }) => era === ended.era);
+  const all = known ? past.map((one) => (one.era === ended.era ? ended : one)) : [...past, ended];
+  return all.slice(-(erasKeptMax + 1));
 }
 
 /** The mirror committed: it is equal to the local devices at `base` (R8). */

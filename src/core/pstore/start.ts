@@ -96,10 +96,11 @@ function restarted(record: GroupRecord, facts: StartFacts): GroupRecord {
 
 /** From the start: which blocks were under way is not known any more. */
 function refreshAgain(record: GroupRecord, { newEra, newRefreshId }: StartFacts): GroupRecord {
+  const kind = record.refresh?.kind ?? 'full';
   return {
     ...withNewEra(record, newEra),
-    mapAll: true,
-    refresh: { id: newRefreshId, kind: 'full', ordered: true },
+    mapAll: record.mapAll || kind !== 'smart',
+    refresh: { id: newRefreshId, kind, ordered: record.refresh?.ordered ?? true },
   };
 }
 

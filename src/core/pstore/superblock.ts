@@ -6,6 +6,8 @@
 import { getU32, getU64, putU32, putU64 } from '../bytes.js';
 import type { Crc32c } from '../checksum.js';
 import {
+  logPagesMax,
+  logPagesMin,
   pstorePageBytes,
   pstoreVersion,
   slotBytes,
@@ -20,6 +22,10 @@ export interface Superblock {
   readonly slots: number;
   readonly sequence: number;
   readonly createdAt: number;
+  /** Pages of each half of the log. */
+  readonly logPages: number;
+  /** The pstore lies elsewhere now (Rule 54b). */
+  readonly moved: boolean;
 }
 
 export type DecodedSuperblock =
@@ -27,14 +33,18 @@ export type DecodedSuperblock =
   | { readonly state: 'bad' }
   /** No superblock at all: another file, or a device that init never touched. */
   | { readonly state: 'foreign' }
-  | { readonly state: 'newer'; readonly version: number };
+  | { readonly state: 'newer'; readonly version: number }
+  /** Of a layout that this version does not read any more. */
+  | { readonly state: 'older'; readonly version: number };
 
 export type ChosenSuperblock =
   | { readonly superblock: Superblock; readonly problem?: undefined }
   | { readonly problem: 'foreign' | 'damaged' }
-  | { readonly problem: 'newer'; readonly version: number };
+  | { readonly problem: 'newer' | 'older'; readonly version: number };
 
 const { at, sizeBytes } = superblockLayout;
+/** The first layout said so in its last letter. */
+const oldMagicDigit = 0x31;
 
 /** A page of its own. */
 export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c): Uint8Array {
@@ -46,25 +56,33 @@ export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c): Uint8A
   putU32(page, at.slots, superblock.slots);
   putU32(page, at.slotBytes, slotBytes);
   putU64(page, at.createdAt, superblock.createdAt);
+  putU32(page, at.logPages, superblock.logPages);
+  putU32(page, at.state, superblock.moved ? 1 : 0);
   putU32(page, at.checksum, checksumOf(page, crc32c));
   return page;
 }
 
 export function decodeSuperblock(page: Uint8Array, crc32c: Crc32c): DecodedSuperblock {
-  if (superblockMagic.some((byte, index) => page[at.magic + index] !== byte)) {
+  const letters = superblockMagic.length - 1;
+  if (superblockMagic.some((byte, at) => at < letters && page[at] !== byte)) {
     return { state: 'foreign' };
   }
+  if (page[letters] === oldMagicDigit) return { state: 'older', version: 1 };
+  if (page[letters] !== superblockMagic[letters]) return { state: 'foreign' };
   if (getU32(page, at.checksum) !== checksumOf(page, crc32c)) return { state: 'bad' };
   const version = getU32(page, at.version);
   if (version > pstoreVersion) return { state: 'newer', version };
   const slots = getU32(page, at.slots);
   const sequence = getU64(page, at.sequence);
   const createdAt = getU64(page, at.createdAt);
-  if (getU32(page, at.slotBytes) !== slotBytes || slots > slotsMax || sequence < 1) {
+  const logPages = getU32(page, at.logPages);
+  const moved = getU32(page, at.state) !== 0;
+  const badLog = logPages < logPagesMin || logPages > logPagesMax;
+  if (getU32(page, at.slotBytes) !== slotBytes || slots > slotsMax || sequence < 1 || badLog) {
     return { state: 'bad' };
   }
   const nodeId = hexOfBytes(page.subarray(at.nodeId, at.nodeId + 16));
-  return { state: 'good', superblock: { nodeId, slots, sequence, createdAt } };
+  return { state: 'good', superblock: { nodeId, slots, sequence, createdAt, logPages, moved } };
 }
 
 /** The later of the good copies. Either is enough: nothing is used before both are durable. */
@@ -72,8 +90,11 @@ export function chooseSuperblock(
   first: DecodedSuperblock,
   second: DecodedSuperblock,
 ): ChosenSuperblock {
-  const newer = [first, second].find((copy) => copy.state === 'newer');
-  if (newer?.state === 'newer') return { problem: 'newer', version: newer.version };
+  for (const copy of [first, second]) {
+    if (copy.state === 'newer' || copy.state === 'older') {
+      return { problem: copy.state, version: copy.version };
+    }
+  }
   const good = [first, second].flatMap((copy) => (copy.state === 'good' ? [copy.superblock] : []));
   const [one, other] = good;
   if (one !== undefined && other !== undefined) {

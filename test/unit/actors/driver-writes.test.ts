@@ -111,7 +111,7 @@ test('H3, R2: grace passes only when the writes that started without the duty ar
   client.write(2 * mapBlockBytes, filled(4096, 2));
   await bench.world.until(() => bench.told('driver.graced') === 1, 1000, 'grace');
   t.true(sameBytes(bench.disks[0]!.live.slice(0, 4096), filled(4096, 1)));
-  t.true(bench.maps[0]!.todo.has(2));
+  await bench.world.until(() => bench.maps[0]!.todo.has(2), 1000, 'the mark of the second');
   t.false(bench.maps[0]!.todo.has(0), 'it had no mark duty: grace is what makes it visible');
 });
 

@@ -1,7 +1,5 @@
 /** The pstore actor on a simulated disk: what survives a power cut at any instant (I6, H21, H28). */
 import test from 'ava';
-import { type PstoreList, startPstore } from '../../../src/actors/pstore.js';
-import { formatPstore, resizePstore } from '../../../src/actors/pstore-format.js';
 import { crc32c } from '../../../src/core/checksum.js';
 import { sectorBytes } from '../../../src/core/constants.js';
 import { decodeGroupRecord } from '../../../src/core/pstore/codec.js';
@@ -19,11 +17,9 @@ import {
 } from '../../../src/core/pstore/record.js';
 import { recoverSlot } from '../../../src/core/pstore/recovery.js';
 import { decodeAck, decodeCopy } from '../../../src/core/pstore/slot.js';
-import type { Ports } from '../../../src/ports/ports.js';
-import { SimActors } from '../../../src/testing/actors.js';
+import { decodeSlotPayload, encodeSlotPayload } from '../../../src/core/pstore/slot-payload.js';
 import type { SimDisk } from '../../../src/testing/disk.js';
-import { SimNode, type SimProcess } from '../../../src/testing/node.js';
-import { SimWorld } from '../../../src/testing/world.js';
+import { PstoreHost } from '../../helpers/pstore-host.js';
 
 const path = '/pstore';
 /** Enough devices that a record covers several sectors. */
@@ -38,128 +34,8 @@ const recordOf = (group: number, lease = 1): GroupRecord => {
   return { ...firstRecord(group, 'e'.repeat(32), stamped, {}), lease };
 };
 
-class Host {
-  readonly world: SimWorld;
-  readonly node: SimNode;
-  process: SimProcess;
-  #actors: SimActors;
-
-  constructor(seed = 1) {
-    this.world = new SimWorld(seed);
-    this.node = new SimNode(this.world, 'a');
-    this.process = this.node.process();
-    this.#actors = this.#newActors();
-  }
-
-  get disk(): SimDisk {
-    return this.node.disk(path);
-  }
-
-  /** A new pstore, and the actor on it. */
-  static async with(slots: number, seed = 1): Promise<Host> {
-    const host = new Host(seed);
-    await host.format(slots);
-    await host.start();
-    return host;
-  }
-
-  format(slots: number): Promise<void> {
-    return this.until(this.formatting(slots));
-  }
-
-  async formatting(slots: number): Promise<void> {
-    const opener = this.process;
-    const { clock, random } = this.world;
-    const access = { path, access: 'readwrite', growable: true, createBytes: 4096 } as const;
-    const device = await opener.open(access);
-    try {
-      // The name first: a new file whose directory is not synced is gone after a power cut.
-      await opener.files.syncDirectory('/');
-      await formatPstore({ device, opener, slots, clock, random });
-    } finally {
-      await device.close();
-    }
-  }
-
-  async resize(slots: number): Promise<void> {
-    const device = await this.until(
-      this.process.open({ path, access: 'readwrite', growable: true }),
-    );
-    await this.until(resizePstore({ device, opener: this.process }, slots));
-    await this.until(device.close());
-  }
-
-  start(): Promise<void> {
-    return this.until(this.#starting());
-  }
-
-  async #starting(): Promise<void> {
-    const opener = this.process;
-    const device = await opener.open({ path, access: 'readwrite', growable: true });
-    try {
-      await this.#actors.start('pstore', startPstore, { device, opener });
-    } catch (error) {
-      await device.close();
-      throw error;
-    }
-  }
-
-  stop(): Promise<void> {
-    return this.until(this.#actors.stop('pstore'));
-  }
-
-  /** The process or the power is gone; then another one begins. */
-  async crash(how: 'kill' | 'powerCut'): Promise<void> {
-    this.#actors.die();
-    this.node[how]();
-    await this.world.run(100);
-    this.process = this.node.process();
-    this.#actors = this.#newActors();
-  }
-
-  until<T>(promise: Promise<T>): Promise<T> {
-    return this.world.settled(promise, 10_000);
-  }
-
-  asked<Answer>(question: unknown): Promise<Answer> {
-    return this.#actors.address('pstore').ask<Answer>(question);
-  }
-
-  ask<Answer>(question: unknown): Promise<Answer> {
-    return this.until(this.asked<Answer>(question));
-  }
-
-  saved(record: GroupRecord): Promise<void> {
-    return this.ask({ kind: 'pstore.save', record });
-  }
-
-  load(group: number): Promise<GroupRecord | undefined> {
-    return this.ask({ kind: 'pstore.load', group });
-  }
-
-  async nodeId(): Promise<string> {
-    return (await this.ask<{ nodeId: string }>({ kind: 'pstore.node' })).nodeId;
-  }
-
-  list(): Promise<PstoreList> {
-    return this.ask({ kind: 'pstore.list' });
-  }
-
-  #newActors(): SimActors {
-    return new SimActors({
-      name: 'a',
-      world: this.world,
-      ports: { devices: this.process } as unknown as Ports,
-      onEvent: () => {},
-      onFailed: (id, error) => {
-        throw new Error(`${id} failed: ${String(error)}`);
-      },
-    });
-  }
-}
-
 test('records survive a restart, whole, each its own', async (t) => {
-  const host = await Host.with(4);
+  const host = await PstoreHost.with(4);
   t.deepEqual(await host.list(), { groups: [], slots: 4, damage: [] });
   const records = [recordOf(7), recordOf(0, 5), recordOf(3)];
   for (const record of records) await host.saved(record);
@@ -174,7 +50,7 @@ test('records survive a restart, whole, each its own', async (t) => {
 });
 
 test('a removed group is gone for good, and its slot is used again', async (t) => {
-  const host = await Host.with(1);
+  const host = await PstoreHost.with(1);
   await host.saved(recordOf(7));
   await t.throwsAsync(host.saved(recordOf(8)), { code: 'TDMF_PSTORE_FULL' });
   await host.ask({ kind: 'pstore.remove', group: 7 });
@@ -198,7 +74,8 @@ function found(image: Uint8Array, nodeId: string): GroupRecord | 'free' | 'damag
   const acknowledged = decodeAck(image.subarray(ackAt(0)), place, crc32c);
   const state = recoverSlot(copies[0]!, copies[1]!, acknowledged);
   if (state.decision !== 'newest') return state.decision;
-  return decodeGroupRecord(state.newest.payload) ?? 'damaged';
+  const payload = decodeSlotPayload(state.newest.payload);
+  return (payload && decodeGroupRecord(payload.record)) ?? 'damaged';
 }
 
 /** Every image that a power cut could leave now: any subset of the unflushed sectors that differ. */
@@ -218,7 +95,7 @@ function* imagesAfterPowerCut({ live, durable, unflushed }: SimDisk): Generator<
 }
 
 test('a power cut at any instant, with any subset of the sectors, keeps the old or the new record', async (t) => {
-  const host = await Host.with(1);
+  const host = await PstoreHost.with(1);
   const nodeId = await host.nodeId();
   let images = 0;
   let keptOld = 0;
@@ -256,7 +133,7 @@ test('a power cut at any instant, with any subset of the sectors, keeps the old 
 
 test('a killed process loses no acknowledged save, whatever was under way', async (t) => {
   for (let seed = 1; seed <= 20; seed += 1) {
-    const host = await Host.with(2, seed);
+    const host = await PstoreHost.with(2, seed);
     let acknowledged = 0;
     for (let lease = 1; lease <= 3; lease += 1) {
       const save = host.asked({ kind: 'pstore.save', record: recordOf(1, lease) });
@@ -285,7 +162,7 @@ function countOperations(disk: SimDisk): { flush: number; write: number } {
 }
 
 test('saves of several groups that wait together share one flush', async (t) => {
-  const host = await Host.with(8);
+  const host = await PstoreHost.with(8);
   const counts = countOperations(host.disk);
   const saves = Array.from({ length: 8 }, (_, group) =>
     host.asked({ kind: 'pstore.save', record: recordOf(group) }),
@@ -296,7 +173,7 @@ test('saves of several groups that wait together share one flush', async (t) => 
 });
 
 test('saves of one group that wait become one, and all are answered when the last is durable', async (t) => {
-  const host = await Host.with(2);
+  const host = await PstoreHost.with(2);
   const first = host.asked({ kind: 'pstore.save', record: recordOf(1, 1) });
   await host.world.step();
   const counts = countOperations(host.disk);
@@ -311,7 +188,7 @@ test('saves of one group that wait become one, and all are answered when the las
 });
 
 test('a failed write fails its save only, and the record before stays (H28)', async (t) => {
-  const host = await Host.with(2);
+  const host = await PstoreHost.with(2);
   await host.saved(recordOf(1, 1));
   await host.saved(recordOf(2, 1));
   const second = copyAt(0, 1);
@@ -335,7 +212,7 @@ test('a failed write fails its save only, and the record before stays (H28)', as
 });
 
 test('a failed flush acknowledges nothing, and the next save is whole (H21)', async (t) => {
-  const host = await Host.with(2);
+  const host = await PstoreHost.with(2);
   await host.saved(recordOf(1, 1));
   host.disk.fault = (operation) => (operation === 'flush' ? 5 : 0);
   await t.throwsAsync(host.saved(recordOf(1, 2)), { code: 'TDMF_PSTORE_FAILED' });
@@ -354,7 +231,7 @@ function rot(disk: SimDisk, slot: number, copy: number): void {
 }
 
 test('an acknowledged record that rots is damage: the older one is not taken for it (H28)', async (t) => {
-  const host = await Host.with(2);
+  const host = await PstoreHost.with(2);
   await host.saved(recordOf(1, 1));
   await host.saved(recordOf(1, 2));
   await host.stop();
@@ -371,7 +248,7 @@ test('an acknowledged record that rots is damage: the older one is not taken for
 });
 
 test('a slot that nobody can be named for bars every group that is not found', async (t) => {
-  const host = await Host.with(2);
+  const host = await PstoreHost.with(2);
   await host.saved(recordOf(1, 1));
   await host.saved(recordOf(2, 1));
   await host.stop();
@@ -389,7 +266,7 @@ test('a slot that nobody can be named for bars every group that is not found', a
 });
 
 test('two slots that claim one group are refused (Rule 54b)', async (t) => {
-  const host = await Host.with(2);
+  const host = await PstoreHost.with(2);
   await host.saved(recordOf(1, 1));
   await host.stop();
   const nodeId = await host.start().then(() => host.nodeId());
@@ -403,7 +280,7 @@ test('two slots that claim one group are refused (Rule 54b)', async (t) => {
       group: 1,
       sequence: 1,
       savedAt: 0,
-      payload: encodeGroupRecord(recordOf(1, 9)),
+      payload: encodeSlotPayload({ record: encodeGroupRecord(recordOf(1, 9)), extents: [] }),
     },
     crc32c,
   );
@@ -413,7 +290,7 @@ test('two slots that claim one group are refused (Rule 54b)', async (t) => {
 });
 
 test('making room keeps every group; making a new pstore forgets every group (Rule 54c)', async (t) => {
-  const host = await Host.with(1);
+  const host = await PstoreHost.with(1);
   await host.saved(recordOf(1, 4));
   const nodeId = await host.nodeId();
   await host.stop();
@@ -437,7 +314,7 @@ test('making room keeps every group; making a new pstore forgets every group (Ru
 test('a power cut while a pstore is made leaves the old one, none, or the new one, never a mixture', async (t) => {
   const outcomes = new Set<string>();
   for (let seed = 1; seed <= 30; seed += 1) {
-    const host = await Host.with(1, seed);
+    const host = await PstoreHost.with(1, seed);
     await host.saved(recordOf(1, 4));
     const nodeId = await host.nodeId();
     await host.stop();
@@ -464,7 +341,7 @@ test('a power cut while a pstore is made leaves the old one, none, or the new on
 });
 
 test('what is no pstore is refused with what is wrong', async (t) => {
-  const host = new Host();
+  const host = new PstoreHost();
   host.node.addDisk(path, 1000);
   await t.throwsAsync(host.start(), { code: 'TDMF_PSTORE_DAMAGED', message: /shorter/ });
   host.node.disks.delete(path);

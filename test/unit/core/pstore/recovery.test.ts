@@ -135,7 +135,14 @@ test('any flipped bit of a record or an ack page is noticed', (t) => {
   }
 });
 
-const superblock = { nodeId: place.nodeId, slots: 8, sequence: 1, createdAt: 5 };
+const superblock = {
+  nodeId: place.nodeId,
+  slots: 8,
+  sequence: 1,
+  createdAt: 5,
+  logPages: 64,
+  moved: false,
+};
 
 test('one whole copy of the superblock is enough, two strangers are not', (t) => {
   const page = encodeSuperblock(superblock, crc32c);

@@ -1,0 +1,32 @@
+/**
+ * The names of the states in which the mode region can rest, as `info` and the tables show them. A new
+ * state is not reachable in the tests before it is named here.
+ */
+
+/** Every state the mode region can rest in, as the value of the region. */
+export const modeLeaves = [
+  'passthru',
+  'normal',
+  'tracking.waiting',
+  'tracking.draining',
+  'tracking.pausing',
+  'tracking.held',
+  'refresh.preparing.saving',
+  'refresh.preparing.gracing',
+  'refresh.preparing.awaiting',
+  'refresh.preparing.draining',
+  'refresh.preparing.clearing',
+  'refresh.preparing.marking',
+  'refresh.preparing.dropping',
+  'refresh.phaseA',
+  'refresh.freezing.recording',
+  'refresh.freezing.gracing',
+  'refresh.phaseB.sending',
+  'refresh.phaseB.marking',
+  'refresh.committing.awaiting',
+  'refresh.committing.clearing',
+  'refresh.committing.recording',
+  'refresh.backoff',
+  'backfresh',
+] as const;
+export type ModeLeaf = (typeof modeLeaves)[number];

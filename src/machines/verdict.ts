@@ -1,0 +1,36 @@
+/**
+ * What the mode machine makes of a lineage decision (core/lineage/decide.ts, as the PMD reports it):
+ * one word. The operator's order widens it: where the table waits for an operator, a refresh that he
+ * ordered may go on, but as a checksum refresh, because nobody knows what differs (MD 13, row 1).
+ */
+import type { RecordedKind } from '../core/pstore/record.js';
+import type { Verdict } from './group-mode-types.js';
+
+export interface Decided {
+  readonly row: string;
+  readonly action: 'resume' | 'era' | 'refresh' | 'smart' | 'checksum' | 'wait';
+}
+
+export function verdictOf(
+  { action }: Decided,
+  ordered: RecordedKind | undefined,
+): Exclude<Verdict, 'unknown'> {
+  switch (action) {
+    case 'resume':
+      return 'follows';
+    case 'era':
+      return 'equal';
+    case 'refresh':
+    case 'smart':
+      return 'smart';
+    case 'checksum':
+      return 'checksum';
+    case 'wait':
+      return ordered === undefined ? 'waits' : 'checksum';
+  }
+}
+
+/** Rows 9 and 9a: both sides moved from a common base; S adds its own dirt (Rule 10b). */
+export function needsUnion({ row }: Decided): boolean {
+  return row.startsWith('9');
+}
