@@ -167,7 +167,7 @@ type Part = { readonly step: string } | { readonly block: string };
 
 /** Steps and blocks of a chapter, in the order of the page. */
 function partsOf(chapter: string): Part[] {
-  return [...chapter.matchAll(/<!-- test: (.*?) -->|^```sh\n([^]*?)^```$/gm)].map(
+  return [...chapter.matchAll(/<!-- test: (.*?) -->|^```sh\n([\s\S]*?)^```$/gm)].map(
     ([, step, block]) => (step === undefined ? { block: block! } : { step }),
   );
 }
