@@ -129,8 +129,7 @@ export class Pair {
 
   /** What an operator would type when told that nothing happens by itself. */
   async order(): Promise<void> {
-    const smart = await this.primary.attempt('launchrefresh', '-g', '0');
-    if (smart.code !== 0) await this.primary.attempt('launchrefresh', '-f', '-g', '0');
+    await this.primary.attempt('launchrefresh', '-f', '-g', '0');
   }
 
   /** Everything written is on the mirror, applied and flushed. Nobody may write meanwhile. */
