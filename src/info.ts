@@ -98,10 +98,30 @@ export interface SecondaryInfo {
   readonly rmd: 'MIRRORING' | 'JOURNALING' | 'MIRRORING_AND_JOURNALING' | 'OFF';
   readonly connection: Connection;
   readonly mirrorState: MirrorState;
+  /** A snapshot is open to applications, until it is taken off. */
+  readonly checkpoint: boolean;
+  /** reco handed the mirror to applications, or was broken off (`pending`): no RMD is admitted. */
+  readonly reco: 'none' | 'pending' | 'done';
+  /** What others changed on the mirror since it was handed out. */
+  readonly ownChanges: OwnChangesInfo | null;
   readonly primary: string;
   readonly secondary: string;
   readonly journal: string;
   /** Why the last session was refused, or why s###.cfg cannot be used. */
   readonly problem: ProblemInfo | null;
-  readonly devices: readonly { readonly name: string; readonly mirror: string }[];
+  readonly devices: readonly MirrorDeviceInfo[];
+}
+
+export interface OwnChangesInfo {
+  /** `unknown`: written around our export, nobody knows where. */
+  readonly changes: 'none' | 'known' | 'unknown';
+  readonly bytes: number;
+  readonly since: string;
+}
+
+export interface MirrorDeviceInfo {
+  readonly name: string;
+  readonly mirror: string;
+  /** The NBD export, while the mirror is handed out; null otherwise. */
+  readonly uri: string | null;
 }

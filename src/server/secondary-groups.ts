@@ -20,6 +20,7 @@ import type { DeviceOpener } from '../ports/block-device.js';
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
+import type { MirrorExports } from './mirror-exports.js';
 import { type Problem, problemOf, withRemedy } from './problem.js';
 import { secondaryInfo, secondaryNotReadable } from './secondary-info.js';
 
@@ -34,6 +35,7 @@ export interface SecondaryGroupsOptions {
   readonly port: number;
   readonly io: Pick<DeviceOpener, 'digest'>;
   readonly clock: Clock;
+  readonly mirrors: Pick<MirrorExports, 'look' | 'nameOf'>;
 }
 
 /** Files are looked at again at most this often when connections arrive. */
@@ -73,6 +75,7 @@ export class SecondaryGroups {
     });
     await Promise.all(Array.from({ length: system.hosts }, (_, host) => this.#spawnHost(host)));
     await this.#scan();
+    await Promise.all([...this.#configs.keys()].map((group) => this.lookAtMirror(group)));
     this.#door = await openLinkDoor(
       { address, port, dupFd: native.dupFd, clock, log },
       (fd) => void this.#arrived(fd),
@@ -131,14 +134,15 @@ export class SecondaryGroups {
   async info(): Promise<SecondaryInfo[]> {
     await this.#scan();
     const sessions = await this.#statuses();
+    const { home, io, mirrors } = this.#options;
+    const place = { home, digest: io.digest, mirrors };
     const known = await Promise.all(
       [...this.#configs.values()].map((config) =>
         secondaryInfo(
           config,
           this.#refused.get(config.group) ?? null,
           sessions.find(({ group }) => group === config.group),
-          this.#options.home,
-          this.#options.io.digest,
+          place,
         ),
       ),
     );
@@ -155,12 +159,26 @@ export class SecondaryGroups {
   hears(type: string, payload: Readonly<Record<string, unknown>>): boolean {
     const { group, code, message } = payload;
     if (typeof group !== 'number') return true;
+    if (/^(?:rmd|checkpoint)\./.test(type)) void this.lookAtMirror(group);
     if (type === 'rmd.connected') this.#refused.delete(group);
     if (type !== 'rmd.refused') return true;
     const before = this.#refused.get(group);
     if (before?.code === code && before?.message === message) return false;
     this.#refused.set(group, withRemedy({ code: String(code), message: String(message) }));
     return true;
+  }
+
+  /** Whether applications may have the mirror may have changed. */
+  async lookAtMirror(group: number): Promise<void> {
+    const config = this.#configs.get(group);
+    if (config === undefined) return;
+    await this.#options.mirrors.look(config).catch((error: unknown) => {
+      const { log } = this.#options;
+      log.write('warn', 'the record of a mirror cannot be read', {
+        group,
+        error: toPlainError(error),
+      });
+    });
   }
 
   async #spawnHost(host: number): Promise<void> {

@@ -50,11 +50,14 @@ export function secondaryOf(change: Partial<SecondaryInfo> = {}): SecondaryInfo 
     rmd: 'MIRRORING',
     connection: 'CONNECTED',
     mirrorState: 'coherent',
+    checkpoint: false,
+    reco: 'none',
+    ownChanges: null,
     primary: 'pumbaa',
     secondary: 'kali:575',
     journal: '/srv/journal',
     problem: null,
-    devices: [{ name: 'F', mirror: '/dev/h' }],
+    devices: [{ name: 'F', mirror: '/dev/h', uri: null }],
     ...change,
   };
 }
