@@ -168,5 +168,5 @@ export class Pair {
   }
 }
 
-/** A group that shows no way out for so long has none. */
-const stuckMs = 3000;
+/** A group that stays without a way out for so long has none: retries pause for less. */
+const stuckMs = 15_000;
