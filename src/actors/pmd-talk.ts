@@ -21,6 +21,7 @@ import { decodeSecret } from '../core/psk.js';
 import { protocolVersion } from '../core/wire/frame.js';
 import type { Ack, ControlMessage, Welcome } from '../core/wire/messages.js';
 import type { ActorContext } from './actor.js';
+import { DriverBell } from './driver-bell.js';
 import { EntrySender } from './entry-sender.js';
 import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
@@ -32,6 +33,7 @@ import type { PmdSession } from './pmd-session.js';
 export class PmdTalk implements LinkOwner, PumpSources {
   readonly link: PmdLink;
   readonly entries: EntrySender;
+  readonly bell: DriverBell;
   lineage: PrimaryLineage | undefined;
   launch = '';
   tunables: ChunkTunables;
@@ -59,6 +61,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#tell = tell;
     this.tunables = options.tunables;
     this.entries = new EntrySender(reader, new FrameBuffers());
+    this.bell = new DriverBell(context, reader.control, options.driverActor);
     this.#pump = new PmdPump(context, reader, this);
     const { host, port, secret } = options.target;
     const key = decodeSecret(secret);
@@ -69,6 +72,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   async stop(): Promise<void> {
     await this.link.stop();
+    this.bell.close();
   }
 
   /** Begins the refresh on the session there is; otherwise tries to get one. */
@@ -189,6 +193,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
       return;
     }
     this.entries.publishPositions();
+    this.bell.durableMoved();
     if (ack.freedBytes > 0) this.#settle();
     this.schedule();
   }

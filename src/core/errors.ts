@@ -80,7 +80,7 @@ export const errorTable = {
   TDMF_REFRESH_NOT_RUNNING: row('refusal', false, 'no refresh is running', 'Nothing to do.'),
   TDMF_PMD_RUNNING: row('refusal', false, 'the PMD is already running', 'Nothing to do.'),
   TDMF_PMD_NOT_RUNNING: row('refusal', false, 'the PMD is not running', 'Run tdmfctl launchpmd.'),
-  TDMF_UNCLEAN_START: row('operating', false, 'the group was not stopped cleanly, changes may be unknown', 'Run tdmfctl launchrefresh -f.'),
+  TDMF_UNCLEAN_START: row('operating', false, 'the group was not stopped cleanly: what may differ from the mirror is compared', 'A smart refresh brings the mirror back; run tdmfctl launchrefresh if none begins.'),
   // reco and checkpoint
   TDMF_RECO_STATE: row('refusal', false, 'the mirror is {state}: {why}', 'If the primary lives, let it finish; if it is lost, run reco --force and check the data before it is used.'),
   TDMF_MIRROR_NOT_OUT: row('refusal', true, 'the mirror is not handed out', 'Turn a checkpoint on, or run reco; until then it belongs to the RMD.'),
@@ -97,6 +97,8 @@ export const errorTable = {
   TDMF_CONFIG_INVALID: row('usage', false, '{file}: {problem}', 'Correct the file and run tdmfctl config check.'),
   TDMF_CONFIG_OPEN: row('operating', false, '{file} holds a secret and others may read it (mode {mode})', 'Run chmod 600 on it; if others could read it, make a new group.'),
   TDMF_CONFIG_MISSING: row('usage', false, '{file} does not exist', 'Run tdmfctl config add-group.'),
+  TDMF_TUNABLE_INVALID: row('usage', false, '{problem}', 'Run tdmfctl set -g N to see the tunables; docs/configuration.md says what they do.'),
+  TDMF_TUNABLE_UNRECORDED: row('refusal', false, 'the group was never started: its file has the word on tunables', 'Set tunables: in p###.cfg, or start the group first.'),
   TDMF_CONFIRM: row('refusal', false, '{loss}', 'Say --yes if that is meant.'),
   TDMF_USAGE: row('usage', false, '{problem}', 'See tdmfctl help.'),
   // pstore
