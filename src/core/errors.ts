@@ -61,6 +61,7 @@ export const errorTable = {
   TDMF_RMD_NO_GROUP: row('operating', false, 'the secondary has no s{group}.cfg', 'Run tdmfctl config export-secondary on the primary and copy the file.'),
   TDMF_RMD_SELF: row('operating', false, 'the peer is this very host, and the group is not a loopback configuration', 'Correct the secondary host.'),
   TDMF_RMD_BARRED: row('operating', false, 'the RMD was killed by the operator', 'Run killpmd and launchpmd to bring it back.'),
+  TDMF_RMD_BUSY: row('operating', true, 'the I/O of the session before has not ended for {seconds} s', 'Check the disks of the mirror; it is tried again by itself.'),
   TDMF_RMD_FAILED: row('operating', true, 'the mirror side failed: {why}', 'Check the disk and the log of the secondary.'),
   // lineage
   TDMF_LINEAGE_NEVER: row('refusal', false, 'the mirror was never refreshed', 'Run tdmfctl launchrefresh -f.'),
@@ -112,6 +113,8 @@ export const errorTable = {
   TDMF_PSTORE_OLD: row('operating', false, 'the pstore {path} has the layout of an earlier version ({version})', 'Move it away and run tdmfctl init; then every group needs a full refresh.'),
   // journal
   TDMF_JOURNAL_DAMAGED: row('operating', false, 'the journal {path} is damaged: {what}', 'Run tdmfctl launchrefresh -f on the primary.'),
+  TDMF_CHECKPOINT_ON: row('refusal', false, 'a checkpoint is on: the mirror belongs to applications', 'Run tdmfctl checkpoint -off first.'),
+  TDMF_CHECKPOINT_STATE: row('refusal', true, 'the mirror is {state}, which is no checkpoint', 'Wait until it is coherent, and try again.'),
   TDMF_JOURNAL_FULL: row('operating', true, 'the journal directory {path} has no space', 'Free space on the secondary.'),
   // daemon
   TDMF_HOME_LOCKED: row('operating', true, 'another tdmfd runs in {home}', 'Stop it first, or use another --home.'),
