@@ -30,6 +30,7 @@ import { DriverFacts } from './driver-facts.js';
 import { DriverHeat } from './driver-heat.js';
 import { DriverReads } from './driver-reads.js';
 import { recoverWritesInFlight } from './driver-recovery.js';
+import { DriverSync } from './driver-sync.js';
 import { DriverWrites } from './driver-writes.js';
 import type { HeatAnswer, HeatOpen } from './heat-messages.js';
 import type {
@@ -126,6 +127,7 @@ class Driver implements Actor<DriverMessage> {
   readonly #facts: DriverFacts;
   readonly #heat: DriverHeat;
   readonly #reads: DriverReads;
+  readonly #sync: DriverSync;
   readonly #writes: DriverWrites;
   readonly #sessions = new Map<NbdSession, DriverConnection>();
   #connectionCount = 0;
@@ -186,6 +188,9 @@ class Driver implements Actor<DriverMessage> {
       flushFailed: (device: number) => this.#flushFailed(device),
       fail: (error: unknown) => this.#fail(error),
     };
+    const { control } = this.#writer;
+    const { clock } = context;
+    const changed = () => this.#askTurn();
     this.#heat = new DriverHeat({
       ...shortcuts,
       group: shared.group,
@@ -193,23 +198,25 @@ class Driver implements Actor<DriverMessage> {
       answer: heat,
       boot,
       maps,
-      control: this.#writer.control,
-      clock: context.clock,
+      control,
+      clock,
       run: context.guard((run) => this.#run(run)),
       target: options.hotTarget,
     });
     this.#writer.pinWith(this.#heat.pins);
-    this.#reads = new DriverReads({ ...shortcuts, control: this.#writer.control });
+    this.#reads = new DriverReads({ ...shortcuts, control });
+    this.#sync = new DriverSync({ ...shortcuts, control, clock, changed });
     this.#writes = new DriverWrites({
       ...shortcuts,
       tracker: this.#tracker,
       heat: this.#heat,
-      clock: context.clock,
-      changed: () => this.#askTurn(),
+      clock,
+      sync: this.#sync,
+      changed,
     });
-    this.#leaseFrom = this.#writer.control.stamped;
+    this.#leaseFrom = control.stamped;
     // Without duties the group is in PASSTHRU, or has not spoken yet: nobody can tell them apart.
-    this.#dutiesKnown = this.#writer.control.duties !== duty.none;
+    this.#dutiesKnown = control.duties !== duty.none;
   }
 
   /** H22, H23: before the first connection is accepted. */
@@ -230,7 +237,11 @@ class Driver implements Actor<DriverMessage> {
   }
 
   receive(message: DriverMessage): void {
-    this.#run(() => this.#receive(message));
+    this.#run(() => {
+      this.#receive(message);
+      // Whatever it was: writers do not wait outside NORMAL.
+      this.#sync.review();
+    });
   }
 
   #receive(message: DriverMessage): void {
@@ -289,7 +300,10 @@ class Driver implements Actor<DriverMessage> {
         this.#facts.fact({ type: 'driver.committed', token: message.token, cleared: true });
         break;
       case 'driver.sync':
+        this.#sync.configure(message.depth, message.timeoutMs);
+        break;
       case 'driver.acked':
+        // The review behind every message sees it.
         break;
       default:
         unreachable(message);
@@ -326,12 +340,16 @@ class Driver implements Actor<DriverMessage> {
     if (this.#failed) {
       // Completions change nothing any more; what is in flight ends with the devices (H22).
       const sessions = this.#closeSessions();
+      this.#sync.stop();
       await this.#closeDevices();
       this.#writes.giveBackAll();
       this.#reads.giveBackAll();
       await sessions;
     } else {
-      await this.#closeSessions();
+      const sessions = this.#closeSessions();
+      // Behind it: who hung up hears nothing any more, least of all that a write is safe.
+      this.#sync.stop();
+      await sessions;
       this.#heat.close();
       // A failed flush has ended the era in the control block, which the group looks at (H21).
       await this.#flushDevices(false).catch(() => undefined);
@@ -355,6 +373,7 @@ class Driver implements Actor<DriverMessage> {
   #fail(error: unknown): void {
     this.#failed = true;
     this.#heat.close();
+    this.#sync.break();
     this.#writes.break();
     this.#reads.break();
     for (const device of this.#devices) device.break();
@@ -508,12 +527,14 @@ class Driver implements Actor<DriverMessage> {
   }
 
   #flushFailed(device: number): void {
+    this.#sync.flushFailed();
     this.#heat.keep(device);
     const before = this.#tracker.overflows;
     this.#tracker.flushFailed();
     if (this.#tracker.overflows === before) return;
     const sequence = this.#writer.control.stamped;
     this.#facts.factOnce({ type: 'driver.overflowed', sequence });
+    this.#askTurn();
   }
 
   /** Once per turn of the loop: what many completions have in common. */
@@ -529,6 +550,8 @@ class Driver implements Actor<DriverMessage> {
     this.#turnAsked = false;
     const { control } = this.#writer;
     this.#passFences();
+    // Before the PMD is woken: it sends at once when somebody waits.
+    this.#sync.review();
     if (this.#writer.publishedAny && control.takeSleeper()) this.#facts.wakePmd();
     this.#writer.publishedAny = false;
     if (control.held - control.pending >= collectEntries) this.#writer.reclaim();

@@ -99,6 +99,10 @@ export interface GroupEventPayloads {
   /** Rule 54c: the group has run on this home, and the pstore has no record of it. */
   'group.forgotten': { readonly code: string; readonly remedy: string };
   'group.unverified': { readonly changes: readonly string[] };
+  /** Rule 40: a write waited SYNCMODETIMEOUT; so many were answered, and none waits for now. */
+  'sync.timedOut': { readonly waited: number };
+  /** The secondary has caught up, after so long: writes wait for it again. */
+  'sync.restored': { readonly seconds: number };
   'device.failed': {
     readonly device: string;
     readonly operation: string;

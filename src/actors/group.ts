@@ -26,7 +26,12 @@ import { GroupNews } from './group-news.js';
 import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 import { withPositions } from './group-positions.js';
 import { type GroupStatus, leafOf, modeWord, shownMode } from './group-status.js';
-import { refreshTimeoutMsOf } from './group-tunables.js';
+import {
+  checkedTunables,
+  GroupTunables,
+  refreshTimeoutMsOf,
+  syncStatus,
+} from './group-tunables.js';
 import { mustBeAccepted, requestOf } from './group-verbs.js';
 import { waitFor } from './group-waits.js';
 import { machineClock } from './machine-clock.js';
@@ -75,6 +80,7 @@ class Group implements Actor<GroupMessage> {
   readonly #keeper: RecordKeeper;
   readonly #news: GroupNews;
   readonly #hands: GroupHands;
+  readonly #tunables: GroupTunables;
   readonly #machine: ReturnType<typeof runMachine>;
   #publishedMode: GroupMode;
   #link: LinkState = 'stopped';
@@ -99,6 +105,12 @@ class Group implements Actor<GroupMessage> {
     this.#control = new GroupControlView(options.control);
     this.#commands = new GroupCommands(context, { driver, pmd }, nodeId);
     this.#news = new GroupNews(context, group);
+    this.#tunables = new GroupTunables(
+      this.#commands,
+      this.#news,
+      context.clock,
+      this.#control.syncDegraded,
+    );
     const guarded = (run: () => void) => context.guard(run);
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
       current: (current) => withPositions(current, this.#control, this.#commands),
@@ -150,6 +162,7 @@ class Group implements Actor<GroupMessage> {
       // Without this observer XState throws on a timer of its own, past the wall of this actor (H46).
       error: (error) => this.#context.fail(error),
     });
+    this.#tunables.apply(record.tunables);
     this.#machine.start();
     this.#commands.tellLineage(this.#keeper.durable);
   }
@@ -195,6 +208,9 @@ class Group implements Actor<GroupMessage> {
         this.#news.publish('device.failed', { device, operation, errno });
         break;
       }
+      case 'driver.syncDegraded':
+        this.#tunables.syncDegraded(message.degraded, message.waited);
+        break;
       case 'link.connecting':
       case 'pmd.stopped':
         this.#send({ type: message.type });
@@ -236,7 +252,6 @@ class Group implements Actor<GroupMessage> {
       case 'pmd.devicesClosed':
       case 'driver.markerStamped':
       case 'driver.door':
-      case 'driver.syncDegraded':
       case 'backfresh.progressed':
       case 'backfresh.finished':
       case 'backfresh.failed':
@@ -300,7 +315,9 @@ class Group implements Actor<GroupMessage> {
     return { mode: modeWord(this.#publishedMode), connection: connectionOf(this.#link) };
   }
 
-  async #set(tunables: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+  async #set(given: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+    const tunables = checkedTunables(given);
+    if (Object.keys(tunables).length === 0) return this.#keeper.durable.tunables;
     this.#keeper.change((record) => ({ ...record, tunables: { ...record.tunables, ...tunables } }));
     this.#keeper.persist();
     await this.#keeper.settled();
@@ -456,6 +473,7 @@ class Group implements Actor<GroupMessage> {
   #recordSaved(durable: GroupRecord, latest: boolean): void {
     this.#news.pstoreProblem = undefined;
     if (!this.#stopping) {
+      this.#tunables.apply(durable.tunables);
       this.#commands.leaseSaved(durable);
       this.#commands.tellLineage(durable);
     }
@@ -523,6 +541,7 @@ class Group implements Actor<GroupMessage> {
       mapAll: record.mapAll,
       unverified: record.unverified,
       tunables: record.tunables,
+      sync: syncStatus(durable.tunables, this.#control.syncDegraded),
       reasons: this.#news.reasons(),
     };
   }

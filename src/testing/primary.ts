@@ -248,8 +248,15 @@ export class SimPrimary {
       nodeId: 'node-a',
       loopback: false,
       version: '0.1.0',
-      tunables: { chunkSizeKb, chunkDelayMs, tcpWindowBytes: 0 },
+      tunables: {
+        chunkSizeKb,
+        chunkDelayMs,
+        compression: false,
+        refreshRateKb: 0,
+        tcpWindowBytes: 0,
+      },
       groupActor,
+      driverActor,
     });
     if (!this.#is(host)) return;
     const options: GroupOptions = {

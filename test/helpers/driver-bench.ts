@@ -192,6 +192,13 @@ export class DriverBench {
     return new BenchClient(this.world, stream);
   }
 
+  /** Entry number `count` of all; it is not durable yet. */
+  entryAt(count: number): BabEntry {
+    const entry = newBabEntry();
+    this.reader.read(count, entry);
+    return entry;
+  }
+
   /** Everything published and not durable, in order, with its payload copied. */
   entries(): PublishedEntry[] {
     const entries: PublishedEntry[] = [];
@@ -213,6 +220,13 @@ export class DriverBench {
       else mirror.set(entry.payload, entry.offset);
     }
     return mirror;
+  }
+
+  /** The secondary has so many more entries durably; rings as the PMD does, a moment later. */
+  acknowledge(entries: number): void {
+    this.reader.setDurable(this.reader.durable + Math.min(entries, this.reader.pending));
+    if (!this.control.takeBell()) return;
+    this.world.soon(1, 'driver.acked', () => this.tell({ type: 'driver.acked' }));
   }
 
   /** The secondary has everything. */

@@ -236,7 +236,7 @@ export class GroupWorld {
   #driver(message: DriverMessage): void {
     this.messages.push(message);
     const duties = message.type === 'driver.duties' ? ` ${dutiesOf(message)}` : '';
-    this.log.push(`${message.type}${duties}`);
+    if (message.type !== 'driver.sync') this.log.push(`${message.type}${duties}`);
     if (this.silent.has(message.type)) return;
     switch (message.type) {
       case 'driver.duties':
@@ -265,7 +265,8 @@ export class GroupWorld {
 
   #pmd(message: PmdMessage): void {
     this.messages.push(message);
-    if (message.type !== 'pmd.lineage') this.log.push(message.type);
+    const said = message.type === 'pmd.lineage' || message.type === 'pmd.tunables';
+    if (!said) this.log.push(message.type);
     if (this.silent.has(message.type)) return;
     switch (message.type) {
       case 'pmd.launch':

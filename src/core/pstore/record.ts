@@ -4,6 +4,9 @@
  * whenever writes were not appended (Rule 8a), and `base` moves only by a commit of the mirror.
  */
 import { sequenceLeaseStep } from '../constants.js';
+import type { TunableValue } from '../tunables.js';
+
+export type { TunableValue } from '../tunables.js';
 
 export const groupModes = ['passthru', 'normal', 'tracking', 'refresh', 'backfresh'] as const;
 /** The manual's modes. What `info` prints in capitals. */
@@ -61,8 +64,6 @@ export type LocalState = (typeof localStates)[number];
 
 export const checkpointStates = ['off', 'pending', 'on'] as const;
 export type CheckpointState = (typeof checkpointStates)[number];
-
-export type TunableValue = string | number | boolean;
 
 export interface GroupRecord {
   readonly group: number;

@@ -685,3 +685,63 @@ test('tunables are answered when they are durable', async (t) => {
   t.deepEqual(await group.ask({ kind: 'set', tunables: { CHUNKSIZE: 512 } }), { CHUNKSIZE: 512 });
   t.deepEqual(group.record?.tunables, { CHUNKSIZE: 512 });
 });
+
+test('I6: a tunable is durable before it is in force, and the record has the word at the next start', async (t) => {
+  const group = await GroupWorld.start();
+  const last = <Type extends string>(type: Type) =>
+    group.messages.findLast((message) => message.type === type);
+  t.deepEqual(last('driver.sync'), { type: 'driver.sync', depth: 0, timeoutMs: 30_000 });
+  group.messages.length = 0;
+  group.pstoreBroken = true;
+  const asked = { kind: 'set', tunables: { SYNCHMODE: 'on', SYNCMODEDEPTH: 5, CHUNKDELAY: 7 } };
+  await t.throwsAsync(group.ask(asked), { code: 'TDMF_PSTORE_FAILED' });
+  t.is(last('driver.sync'), undefined);
+  group.pstoreBroken = false;
+  await group.ask(asked);
+  await group.quiet();
+  t.deepEqual(last('driver.sync'), { type: 'driver.sync', depth: 5, timeoutMs: 30_000 });
+  t.like(last('pmd.tunables'), { chunkSizeKb: 256, chunkDelayMs: 7, compression: false });
+  const degraded = false;
+  const sync = { mode: 'near-sync', depth: 5, timeoutSeconds: 30, degraded };
+  t.deepEqual((await group.status()).sync, { ...sync, mode: 'near-sync' });
+
+  const next = await GroupWorld.start({ record: group.record! });
+  const types = next.messages.map(({ type }) => type);
+  t.true(types.indexOf('driver.sync') < types.indexOf('driver.duties'));
+  t.like(
+    next.messages.find(({ type }) => type === 'driver.sync'),
+    { depth: 5 },
+  );
+});
+
+test('a bad tunable is refused by name, with what would be good, and changes nothing', async (t) => {
+  const group = await GroupWorld.start();
+  const bad: readonly (readonly [string, unknown, RegExp])[] = [
+    ['SYNCMODEDEPTH', 0, /SYNCMODEDEPTH=0: must be a whole number from 1 to 65536/],
+    ['SYNCMODE', 'maybe', /SYNCMODE=maybe: must be Y or N/],
+    ['syncmode', 'Y', /no tunable syncmode; names are case-sensitive: SYNCMODE/],
+    ['SPEED', 1, /the tunables are CHUNKSIZE/],
+  ];
+  for (const [name, value, message] of bad) {
+    const tunables = { CHUNKSIZE: 512, [name]: value };
+    await t.throwsAsync(group.ask({ kind: 'set', tunables }), {
+      code: 'TDMF_TUNABLE_INVALID',
+      message,
+    });
+  }
+  t.deepEqual(group.record?.tunables, { CHUNKSIZE: 256 });
+});
+
+test('Rule 40: the operator hears once that writers do not wait, and once that they do again', async (t) => {
+  const group = await GroupWorld.start();
+  await group.ask({ kind: 'set', tunables: { SYNCMODE: true } });
+  for (const degraded of [true, true, false, false]) {
+    await group.fact({ type: 'driver.syncDegraded', degraded, waited: 3 });
+  }
+  const told = group.events.filter(({ type }) => type.startsWith('sync.'));
+  t.deepEqual(
+    told.map(({ type }) => type),
+    ['sync.timedOut', 'sync.restored'],
+  );
+  t.like(told[0], { waited: 3, group: 0 });
+});
