@@ -79,7 +79,7 @@ export class CrashDirtChecker {
           const mirror = mirrors[index]!;
           for (let sector = 0; sector < sectorCount; sector++) {
             if (local[sector] === mirror[sector] || covered[index]![sector]) continue;
-            journaled ??= this.#view.withJournal(mirrors, mirrored, 'end');
+            journaled ??= this.#view.withJournal(mirrors, mirrored);
             if (journaled[index]![sector] === local[sector]) continue;
             assert.fail(
               `I5, H18: after a crash now device ${index} sector ${sector} may be ${local[sector]!} ` +
