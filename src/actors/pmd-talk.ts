@@ -27,6 +27,7 @@ import type {
   Welcome,
 } from '../core/wire/messages.js';
 import type { ActorContext } from './actor.js';
+import { DriverBell } from './driver-bell.js';
 import { EntrySender } from './entry-sender.js';
 import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
 import { PmdHome } from './pmd-home.js';
@@ -35,11 +36,12 @@ import type { ChunkTunables, PmdOptions } from './pmd-options.js';
 import { PmdPump, type PumpSources } from './pmd-pump.js';
 import type { PmdRefresh } from './pmd-refresh.js';
 import type { PmdSession } from './pmd-session.js';
-import { PmdStanding } from './pmd-standing.js';
+import { divergenceInWords, PmdStanding } from './pmd-standing.js';
 
 export class PmdTalk implements LinkOwner, PumpSources {
   readonly link: PmdLink;
   readonly entries: EntrySender;
+  readonly bell: DriverBell;
   launch = '';
   tunables: ChunkTunables;
   /** The refresh that is carried out now, if any. */
@@ -69,6 +71,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#tell = tell;
     this.tunables = options.tunables;
     this.entries = new EntrySender(reader, new FrameBuffers());
+    this.bell = new DriverBell(context, reader.control, options.driverActor);
     this.#pump = new PmdPump(context, reader, this);
     const { host, port, secret } = options.target;
     const key = decodeSecret(secret);
@@ -85,6 +88,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   async stop(): Promise<void> {
     await this.link.stop();
+    this.bell.close();
   }
 
   /** The record says something new. A session that waits for an order may have got it. */
@@ -262,6 +266,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
       return;
     }
     this.entries.publishPositions();
+    this.bell.durableMoved();
     if (ack.freedBytes > 0) this.#settle();
     this.#tellDrained();
     this.schedule();
@@ -306,8 +311,15 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   #follow(session: PmdSession, decision: LineageDecision): void {
     const { action, code, era, from, sentMax, drain, row } = decision;
+    if (code !== undefined && (action === 'refuse' || action === 'wait')) {
+      this.#tell({ type: 'lineage.diverged', row, code, ...this.standing.divergence });
+    }
     if (action === 'refuse') {
-      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', this.standing.divergence(row));
+      const { divergence } = this.standing;
+      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', {
+        what: row,
+        ...divergenceInWords(divergence),
+      });
       return;
     }
     if (action === 'resume' || drain) {
@@ -439,3 +451,5 @@ function mirrorStateOf(state: Welcome['state']): MirrorState {
 
 /** Two of the largest frames a refresh sends: half of the window must hold one. */
 const windowBytesMin = 4 * babEntryPayloadMax;
+
+/** For the holes of TDMF_LINEAGE_*. */

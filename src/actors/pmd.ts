@@ -128,6 +128,7 @@ class Pmd implements Actor<PmdMessage> {
 
   writable(): void {
     this.#outbox.flush();
+    this.#talk.bell.writable();
   }
 
   async stop(): Promise<void> {

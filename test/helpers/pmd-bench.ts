@@ -5,6 +5,7 @@
  */
 import type { Actor } from '../../src/actors/actor.js';
 import type {
+  DriverMessage,
   GroupMessage,
   PmdMessage,
   Position,
@@ -51,6 +52,7 @@ export class PmdBench {
   readonly control: GroupControlView;
   readonly writer: BabWriter;
   readonly heard: GroupMessage[] = [];
+  readonly driverHeard: DriverMessage[] = [];
   readonly failures: unknown[] = [];
   append = true;
   mark = false;
@@ -130,6 +132,11 @@ export class PmdBench {
       stop: async () => {},
     };
     await this.#actors.start('g0/group', async () => group, {});
+    const driver: Actor<DriverMessage> = {
+      receive: (message) => void this.driverHeard.push(message),
+      stop: async () => {},
+    };
+    await this.#actors.start('g0/driver', async () => driver, {});
     for (const { path } of this.disks) {
       this.#devices.push(await this.process.open({ path, access: 'readwrite' }));
     }
@@ -153,8 +160,16 @@ export class PmdBench {
       nodeId: 'primary',
       loopback: false,
       version: 'test',
-      tunables: { chunkSizeKb: 256, chunkDelayMs: 0, tcpWindowBytes: 0, ...this.#options.tunables },
+      tunables: {
+        chunkSizeKb: 256,
+        chunkDelayMs: 0,
+        compression: false,
+        refreshRateKb: 0,
+        tcpWindowBytes: 0,
+        ...this.#options.tunables,
+      },
       groupActor: 'g0/group',
+      driverActor: 'g0/driver',
     });
     return this;
   }
