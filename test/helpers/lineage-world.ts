@@ -6,6 +6,7 @@
  * was stamped hides a rollback within it, which no number of the handshake can show (Rule 8c).
  */
 
+import { mapToldOf } from '../../src/core/engine/handshake.js';
 import { decideLineage, type LineageDecision } from '../../src/core/lineage/decide.js';
 import type { PrimarySide, SecondarySide } from '../../src/core/lineage/facts.js';
 import {
@@ -176,7 +177,8 @@ export function passthru(world: World): World {
 /** override state normal: the next connection may take the mirror as it is (row 11). */
 export function overrideNormal(world: World): World {
   const { a, world: next } = newEra(world, clearBab(world.a));
-  return { ...next, a: { ...append(a), record: { ...a.record, adopting: true } } };
+  const record = { ...a.record, adopting: true, unverified: true };
+  return { ...next, a: { ...append(a), record } };
 }
 
 /** The disk of the primary is what it was; whoever restored it starts what runs on it. */
@@ -247,7 +249,7 @@ export function connect(world: World, order: Order, count: number, flushed: bool
   const drained = decision.drain && next.a.entries.length > 0;
   if (!drained) next = carryOut(next, decision);
   if (action === 'era' && next.a.mode === 'normal') next = stream(next, 1, count, flushed);
-  if (order === undefined && !world.a.record.adopting)
+  if (order === undefined && !world.a.record.unverified)
     judgeConsent(world, before, next.b, decision);
   judgeHonesty(next, decision);
   return next;
@@ -356,12 +358,16 @@ function handedOver(world: World, adopt: boolean): World {
   const state = adopt ? 'unknown' : b.state;
   // From here on this is the point where both are equal. What came before names nothing any more: the
   // mirror may have changed at its old position without moving from it.
-  const map = a.record.map === 'continuous' ? 'unproven' : a.record.map;
-  const equal = adopt ? { ...a.record, map } : committed(a.record, position);
+  const equal = adopt ? a.record : committed(a.record, position);
   const record = { ...equal, adopting: false };
+  const own = adopt ? b.own : none;
   // Taken as it is, it is the operator's word that what is there may go.
   const scrap = adopt ? [...b.scrap, ...b.blocks] : b.scrap;
-  return { ...world, a: { ...a, record }, b: follows({ ...b, scrap }, position, b.blocks, state) };
+  return {
+    ...world,
+    a: { ...a, record },
+    b: { ...follows({ ...b, scrap }, position, b.blocks, state), own },
+  };
 }
 
 function stream(world: World, from: number, count: number, flushed: boolean): World {
@@ -432,6 +438,9 @@ export function isNormal({ a, b }: World): boolean {
 function primarySideOf(a: Primary, order: Order): PrimarySide {
   const { record, bab, mode } = a;
   const numbers = bab ?? { era: record.era, s0: 1, stamped: 0, released: 0 };
+  const { adopting, unverified } = record;
+  const overridden = adopting || (unverified && mode === 'normal');
+  const word = order ?? (overridden ? 'normal' : undefined);
   const kind = order === 'normal' ? undefined : order;
   return {
     nodeId: 'a',
@@ -446,13 +455,13 @@ function primarySideOf(a: Primary, order: Order): PrimarySide {
     chain: record.chain,
     history: record.history,
     past: record.past,
-    map: record.map,
+    map: mapToldOf(record, word),
     dirty: a.dirt.some(Boolean) || mode === 'tracking',
     appending: mode === 'normal',
     refreshId: kind === undefined ? undefined : 'r',
     refreshKind: kind,
     running: false,
-    order: order ?? (record.adopting ? 'normal' : undefined),
+    order: word,
   };
 }
 
