@@ -19,6 +19,7 @@ import { DeviceMap } from '../core/bitmap/device-map.js';
 import { babShareMinBytes } from '../core/constants.js';
 import { isTdmfError } from '../core/errors.js';
 import { pstoreBytes } from '../core/pstore/layout.js';
+import type { BlockDevice } from '../ports/block-device.js';
 import {
   type ClusterOptions,
   dataPath,
@@ -30,9 +31,11 @@ import {
 } from './cluster-options.js';
 import type { SimNetwork } from './link.js';
 import { NbdClient } from './nbd-client.js';
-import { SimNode } from './node.js';
+import { SimNode, type SimProcess } from './node.js';
 import { SimHost } from './sim-host.js';
 import type { SimWorld } from './world.js';
+
+const pstoreOptions = { path: pstorePath, access: 'readwrite', growable: true } as const;
 
 /** A group that is started: its shared memory, for the actors and for the checkers. */
 export interface StartedGroup {
@@ -81,12 +84,17 @@ export class SimPrimary {
 
   async format(): Promise<void> {
     const process = this.node.process();
-    const device = await process.open({ path: pstorePath, access: 'readwrite' });
-    const { clock, random } = this.#world;
-    const slots = this.#options.groups;
-    await formatPstore({ device, opener: process, clock, random, slots });
+    const device = await process.open(pstoreOptions);
+    await this.#formatOn(device, process);
     await device.close();
     this.node.kill();
+  }
+
+  #formatOn(device: BlockDevice, opener: SimProcess): Promise<unknown> {
+    const { clock, random } = this.#world;
+    const slots = this.#options.groups;
+    const { logPages } = this.#options;
+    return formatPstore({ device, opener, clock, random, slots, logPages });
   }
 
   /** tdmfd starts, and every group with it. `settled`: nothing of an earlier one can happen now. */
@@ -103,13 +111,26 @@ export class SimPrimary {
     });
     this.host = host;
     this.#pool = BabPool.create({ bytes: this.#options.babBytes });
-    const device = await host.main.io.open({ path: pstorePath, access: 'readwrite' });
+    const device = await host.main.io.open(pstoreOptions);
     if (!this.#is(host)) return;
-    await host.main.actors.start('pstore', startPstore, { device, opener: host.main.io });
-    for (let group = 0; group < this.#options.groups && this.#is(host); group++) {
-      const started = this.#allocate(group);
-      await this.#spawn(host, started, false);
+    try {
+      await host.main.actors.start('pstore', startPstore, { device, opener: host.main.io });
+      for (let group = 0; group < this.#options.groups && this.#is(host); group++) {
+        await this.#spawn(host, this.#allocate(group), false);
+      }
+    } catch (error) {
+      if (!isTdmfError(error) || error.code !== 'TDMF_PSTORE_DAMAGED') throw error;
+      await this.#initAgain(error.message);
     }
+  }
+
+  /** The operator makes a damaged pstore anew, as he is told to, and starts again (Rule 54c). */
+  async #initAgain(why: string): Promise<void> {
+    this.#world.trace(`operator: init: ${why}`);
+    this.kill();
+    await this.#locksFree([...this.node.disks.keys()]);
+    await this.format();
+    await this.start();
   }
 
   /** A clean stop: drains, persists, ends. */
@@ -223,6 +244,8 @@ export class SimPrimary {
       groupActor,
       pmdActor,
       recovering,
+      regionMin: this.#options.regionBytes,
+      hotTarget: this.#options.hotTarget,
     });
     if (!this.#is(host)) return;
     const handles = await host.ask<SharedDevices>(driverActor, { kind: 'driver.share' });
@@ -240,13 +263,22 @@ export class SimPrimary {
       nodeId: 'node-a',
       loopback: false,
       version: '0.1.0',
-      tunables: { chunkSizeKb, chunkDelayMs, tcpWindowBytes: 0 },
+      tunables: {
+        chunkSizeKb,
+        chunkDelayMs,
+        compression: false,
+        refreshRateKb: 0,
+        tcpWindowBytes: 0,
+      },
       groupActor,
+      driverActor,
     });
     if (!this.#is(host)) return;
     const options: GroupOptions = {
       group,
       control: shared.control,
+      shared,
+      mapFile: `/home/p${group}.map`,
       restarted: recovering,
       devices: this.#stamps(),
       tunables: {},
@@ -283,7 +315,7 @@ export class SimPrimary {
     const home = host.thread('h0').actors;
     try {
       // H21: without a good flush the stop is not clean, and the next start says so.
-      await host.ask(`g${group}/driver`, { kind: 'driver.flush' });
+      await host.ask(`g${group}/driver`, { kind: 'driver.flush', last: true });
       if (!this.#is(host)) return;
       await home.stop(`g${group}/driver`);
       if (!this.#is(host)) return;

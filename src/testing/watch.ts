@@ -7,8 +7,9 @@ import { AckChecker } from './checkers/acks.js';
 import { checkBounds } from './checkers/bounds.js';
 import { DirtChecker } from './checkers/dirt.js';
 import { OrderChecker } from './checkers/order.js';
+import { RestartChecker } from './checkers/restart.js';
 import type { SimCluster } from './cluster.js';
-import { recordInPstore } from './pstore-view.js';
+import { keptInPstore } from './pstore-view.js';
 import { SecondaryView } from './secondary-view.js';
 import type { Workload } from './workload.js';
 import { LateError } from './world.js';
@@ -22,7 +23,12 @@ interface Watched {
   readonly order: OrderChecker;
   readonly dirt: DirtChecker;
   readonly acks: AckChecker;
+  readonly restart: RestartChecker;
   boots: number;
+  /** Nobody can know what differs before the next commit in an era after this one. */
+  unknownSince: string | undefined;
+  /** What lies there claims more than is true until the secondary has looked at it. */
+  unlooked: unknown;
 }
 
 export class Watch {
@@ -44,9 +50,15 @@ export class Watch {
         order: new OrderChecker(history, view),
         dirt: new DirtChecker(history, view),
         acks: new AckChecker(view),
+        restart: new RestartChecker(cluster.primary.node, group, history, view),
         boots: 0,
+        unknownSince: undefined,
+        unlooked: undefined,
       };
     });
+    cluster.onTampered = (side, what) => {
+      for (const watched of this.groups) this.#tampered(watched, side, what);
+    };
     cluster.world.afterStep = () => this.check();
   }
 
@@ -68,21 +80,40 @@ export class Watch {
       const disturbed = boots !== watched.boots;
       watched.boots = boots;
       if (disturbed) watched.order.disturbed();
-      watched.order.check();
+      const { record } = watched.view;
+      if (watched.unlooked !== undefined && watched.unlooked !== record)
+        watched.unlooked = undefined;
+      if (watched.unlooked === undefined) watched.order.check();
       if (dear || disturbed) this.checkDear(watched);
     }
     if (world.delivered % 64 === 0) for (const workload of this.#workloads) workload.checkWaiting();
   }
 
-  checkDear({ group, dirt, acks }: Watched): void {
+  /** Rolled back or damaged: what was known of the other side may be wrong until a commit. */
+  #tampered(watched: Watched, side: 'primary' | 'secondary', what: 'rolledBack' | 'damaged'): void {
+    watched.unknownSince = watched.view.record?.era ?? 'none';
+    if (side === 'primary') return;
+    watched.order.forget();
+    watched.acks.forget();
+    if (what === 'damaged') watched.unlooked = watched.view.record ?? 'damaged';
+  }
+
+  checkDear(watched: Watched): void {
+    const { group, dirt, acks } = watched;
     const { primary } = this.#cluster;
     acks.check();
     const started = primary.started.get(group);
+    if (started !== undefined) checkBounds(started, primary.pool());
+    if (watched.unknownSince !== undefined) {
+      const { era } = watched.view.record ?? {};
+      if (era === watched.unknownSince || era !== started?.control.readEra().era) return;
+      watched.unknownSince = undefined;
+    }
+    watched.restart.check();
     if (started === undefined) return;
     const pool = primary.pool();
-    checkBounds(started, pool);
     // Whoever says that every block may differ has forgotten nothing.
-    if (recordInPstore(primary.node, group)?.mapAll !== false) return;
+    if (keptInPstore(primary.node, group, 'live')?.record.mapAll !== false) return;
     dirt.check(started, pool);
     if (started.control.duties === duty.append) acks.checkBelieved(started, pool);
   }
