@@ -21,6 +21,7 @@ import { needsUnion, verdictOf } from '../machines/verdict.js';
 import type { Actor, ActorContext, Address } from './actor.js';
 import { type GroupHands, groupMachineOf, randomId } from './group-actions.js';
 import { GroupCommands, type Question } from './group-commands.js';
+import { askDirt, restoreDirt, saveDirt } from './group-dirt.js';
 import { GroupNews } from './group-news.js';
 import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 import { withPositions } from './group-positions.js';
@@ -50,16 +51,20 @@ export async function startGroup(
   const pstore = context.address<never>(options.pstore ?? 'pstore');
   const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
   const loaded = await pstore.ask<GroupRecord | null | undefined>({ kind: 'pstore.load', group });
+  const found = await askDirt(pstore, group, devices);
   const decision = decideStart(loaded ?? undefined, {
     group,
     devices,
     tunables,
+    heatKnown: found.heatKnown,
+    released: found.released,
     newEra: randomId(context.random),
     newRefreshId: randomId(context.random),
     restarted,
   });
   // Not clean any more, durably, before the driver hears a word of us (H31, Rule 8a).
   await pstore.ask({ kind: 'pstore.save', record: decision.record });
+  await restoreDirt(context, options, decision.dirt, found, loaded?.savedMap ?? undefined);
   const started = new Group(context, options, pstore, nodeId, decision.record);
   started.begin(decision, loaded?.mode ?? 'passthru');
   return started;
@@ -67,6 +72,7 @@ export async function startGroup(
 
 class Group implements Actor<GroupMessage> {
   readonly #context: ActorContext;
+  readonly #options: GroupOptions;
   readonly #group: number;
   readonly #driverActor: string;
   readonly #control: GroupControlView;
@@ -93,6 +99,7 @@ class Group implements Actor<GroupMessage> {
     const { group } = options;
     const { driver = `g${group}/driver`, pmd = `g${group}/pmd` } = options;
     this.#context = context;
+    this.#options = options;
     this.#group = group;
     this.#driverActor = driver;
     this.#control = new GroupControlView(options.control);
@@ -339,13 +346,12 @@ class Group implements Actor<GroupMessage> {
     }
     const clean = (await this.#driverEnded()) && this.#nothingInFlight();
     this.#machine.stop();
-    // The maps are memory; the next start compares everything that is not known to be equal.
-    this.#keeper.change((record) => ({
-      ...record,
-      clean,
-      devices: asked.devices,
-      mapAll: record.mapAll || record.mode === 'tracking' || record.mode === 'refresh',
-    }));
+    // Rule 31: what the BAB still holds becomes marks, and the map a file that the next start believes.
+    const { mapAll, mode, unverified } = this.#keeper.record;
+    const empty = mapAll || mode === 'passthru' || (mode === 'normal' && !unverified);
+    const saves = clean && !empty;
+    const savedMap = saves ? await saveDirt(this.#context, this.#options) : undefined;
+    this.#keeper.change((record) => ({ ...record, clean, savedMap, devices: asked.devices }));
     this.#keeper.persist();
     await this.#keeper.settled();
     this.#keeper.close();

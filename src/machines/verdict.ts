@@ -9,10 +9,12 @@ import type { Verdict } from './group-mode-types.js';
 export interface Decided {
   readonly row: string;
   readonly action: 'resume' | 'era' | 'refresh' | 'smart' | 'checksum' | 'wait';
+  /** What is in the BAB goes to the mirror first. */
+  readonly drain: boolean;
 }
 
 export function verdictOf(
-  { action }: Decided,
+  { action, drain }: Decided,
   ordered: RecordedKind | undefined,
 ): Exclude<Verdict, 'unknown'> {
   switch (action) {
@@ -20,8 +22,9 @@ export function verdictOf(
       return 'follows';
     case 'era':
       return 'equal';
-    case 'refresh':
     case 'smart':
+      return drain ? 'follows' : 'smart';
+    case 'refresh':
       return 'smart';
     case 'checksum':
       return 'checksum';

@@ -338,6 +338,8 @@ export class PrimaryGroups {
       options: {
         group,
         control: shared.control,
+        shared,
+        mapFile: this.#options.home.groupFile('p.map', group),
         restarted: recovering,
         tunables: config.tunables,
         devices: await stampsOf(config, started.sizes),
@@ -350,7 +352,7 @@ export class PrimaryGroups {
     const { system, log } = this.#options;
     try {
       // H21: when the devices cannot be flushed the stop is not clean, and the next start says so.
-      await system.ask(`g${group}/driver`, { kind: 'driver.flush' });
+      await system.ask(`g${group}/driver`, { kind: 'driver.flush', last: true });
       await system.stopActor(`g${group}/driver`);
       const devices = await stampsOf(started.config, started.sizes);
       const question = { kind: 'prepareStop', drainMs: drainOnStopMs, devices };

@@ -5,7 +5,12 @@
  */
 import type { Actor, ActorContext, Address } from '../../src/actors/actor.js';
 import { type DriverOptions, startDriver } from '../../src/actors/driver.js';
-import type { DriverMessage, GroupMessage, PmdMessage } from '../../src/actors/messages.js';
+import type {
+  DriverMessage,
+  GroupMessage,
+  GroupShared,
+  PmdMessage,
+} from '../../src/actors/messages.js';
 import { GroupControlView } from '../../src/core/bab/control.js';
 import { type BabEntry, newBabEntry } from '../../src/core/bab/descriptors.js';
 import { BabPool } from '../../src/core/bab/pool.js';
@@ -14,6 +19,8 @@ import { DeviceMap } from '../../src/core/bitmap/device-map.js';
 import { babChunkBytes } from '../../src/core/constants.js';
 import { entryFlags } from '../../src/core/wire/messages.js';
 import type { ArenaMemory } from '../../src/ports/block-device.js';
+import type { ByteStream } from '../../src/ports/byte-stream.js';
+import type { CompletionSink } from '../../src/ports/completion.js';
 import type { Ports } from '../../src/ports/ports.js';
 import { Arenas } from '../../src/testing/arenas.js';
 import type { SimDisk } from '../../src/testing/disk.js';
@@ -136,6 +143,11 @@ export class DriverBench {
     );
     this.#process = this.node.process();
     this.#arenas = new BenchArenas(this.#process);
+  }
+
+  /** As the group and the PMD get it. */
+  get shared(): GroupShared {
+    return this.#options.shared;
   }
 
   tell(message: DriverMessage): void {
@@ -267,12 +279,26 @@ export class DriverBench {
         attach: (memory: SharedArrayBuffer, arena: number) => arenas.attachAs(memory, arena),
         release: (memory: ArenaMemory) => arenas.release(memory),
       }),
-      streams: { adoptStream: (fd) => this.#streams.get(fd)! },
+      streams: { adoptStream: (fd) => mortal(this.#streams.get(fd)!, process) },
       files: process.files,
       dialer: { dial: nobody },
       links: { setKeys: nobody, serve: nobody, onSession: nobody, close: nobody },
     };
   }
+}
+
+/** What its sockets still deliver, a thread that is gone does not hear. */
+function mortal(stream: SimStream, process: SimProcess): ByteStream {
+  const alive = (sink: CompletionSink): CompletionSink => ({
+    completed: (tag, result) => {
+      if (process.alive) sink.completed(tag, result);
+    },
+  });
+  return {
+    receive: (memory, sink, tag) => stream.receive(memory, alive(sink), tag),
+    send: (memory, sink, tag) => stream.send(memory, alive(sink), tag),
+    close: () => stream.close(),
+  };
 }
 
 function mailbox<Message>(messages: Message[], listens: () => boolean): Address<Message> {

@@ -8,7 +8,9 @@ import type {
   DriverMessage,
   GroupMessage,
   PmdMessage,
+  Position,
   PrimaryLineage,
+  RefreshKind,
   SharedDevices,
 } from '../../src/actors/messages.js';
 import { startPmd } from '../../src/actors/pmd.js';
@@ -247,15 +249,58 @@ export class PmdBench {
     return sequence;
   }
 
-  /** launchrefresh -f, up to phase a. */
-  refresh(refreshId: string): void {
+  /** launchrefresh, up to phase a; by itself it is what TRACKING does when the link is there. */
+  refresh(refreshId: string, kind: RefreshKind = 'full', ordered = true): void {
     this.append = false;
     this.mark = true;
-    for (const map of this.maps) map.markAll();
-    this.lineage = { ...this.lineage, refreshId, dirty: true, appending: false };
+    for (const map of this.maps) {
+      if (kind === 'full') map.markAll();
+      if (kind === 'checksum') map.markAllCompare();
+    }
+    const order = ordered ? kind : undefined;
+    const open = { refreshId, refreshKind: kind, order };
+    this.lineage = { ...this.lineage, ...open, dirty: true, appending: false };
     this.tell({ type: 'pmd.lineage', lineage: this.lineage });
     this.tell({ type: 'pmd.drop', token: 7 });
-    this.tell({ type: 'pmd.refresh', refreshId, kind: 'full', union: false });
+    this.tell({ type: 'pmd.refresh', refreshId, kind, union: false });
+  }
+
+  /** launchbackfresh: the door is shut, the BAB is in the map, the record says so. */
+  backfresh(refreshId: string, compareAll = false): void {
+    this.append = false;
+    this.mark = true;
+    const open = { refreshId, refreshKind: 'back', order: 'back' } as const;
+    this.lineage = { ...this.lineage, ...open, dirty: true, appending: false };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
+    this.tell({ type: 'pmd.drop', token: 7 });
+    const cursor = { device: 0, offset: 0 };
+    this.tell({ type: 'pmd.backfresh', refreshId, compareAll, cursor });
+  }
+
+  /** Its end: the new era and the empty map are durable, the mirror goes on in it. */
+  handOver(refreshId: string, from: Position): void {
+    const { era, s0 } = this.beginEra();
+    for (const map of this.maps) map.clearAll();
+    const done = { refreshId: undefined, refreshKind: undefined, order: undefined } as const;
+    this.lineage = { ...this.lineage, ...done, base: from, chain: [], dirty: false };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
+    this.tell({ type: 'pmd.backfreshEnd', refreshId, handOver: { from, era, s0 } });
+  }
+
+  /** NORMAL. */
+  normal(): void {
+    this.append = true;
+    this.mark = false;
+    this.lineage = { ...this.lineage, appending: true };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
+  }
+
+  /** TRACKING: writes are marked from here on, what is in the BAB is drained. */
+  track(): void {
+    this.append = false;
+    this.mark = true;
+    this.lineage = { ...this.lineage, appending: false, dirty: true };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
   }
 
   beginEra(): { era: string; s0: number } {
@@ -291,6 +336,8 @@ export class PmdBench {
       this.lineage = {
         ...this.lineage,
         refreshId: undefined,
+        refreshKind: undefined,
+        order: undefined,
         base: message.position,
         chain: [],
         dirty: false,

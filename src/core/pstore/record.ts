@@ -86,8 +86,10 @@ export interface GroupRecord {
   /** Older eras, oldest first. */
   readonly history: readonly string[];
   readonly map: MapContinuity;
-  /** Every block may differ. The coarse map of this version: all or nothing. */
+  /** Every block may differ, whatever the pstore has hot or dirty: a full or checksum refresh, damage. */
   readonly mapAll: boolean;
+  /** Names the file with the map as a clean stop left it, until the next start (Rule 31). */
+  readonly savedMap: string | undefined;
   /** Bounds of the eras of `base` and `chain`, oldest first, where known. */
   readonly past: readonly RecordedEra[];
   readonly refresh: RecordedRefresh | undefined;
@@ -123,6 +125,7 @@ export function firstRecord(
     history: [],
     map: 'broken',
     mapAll: true,
+    savedMap: undefined,
     past: [],
     refresh: undefined,
     backfresh: undefined,
