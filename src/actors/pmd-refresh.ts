@@ -35,7 +35,8 @@ export interface PmdRefreshOptions {
   readonly maps: readonly DeviceMap[];
   readonly reader: BabReader;
   readonly poolSlot: number;
-  readonly chunkBytes: number;
+  /** CHUNKSIZE, as it is now. */
+  readonly chunkBytes: () => number;
   readonly tell: (message: GroupMessage) => void;
   /** Something can be sent. */
   readonly changed: () => void;
@@ -98,6 +99,7 @@ export class PmdRefresh {
         refresh: this.engine,
         compares: this.kind !== 'full' && this.#options.maps.some((map) => map.compare.count > 0),
         changed: this.#options.changed,
+        skipped: (bytes) => this.#options.reader.control.countSent(bytes, 0),
         failed: (path, errno) => this.#readFailed(path, errno),
       });
     }
@@ -251,8 +253,7 @@ export class PmdRefresh {
     const sender = this.#sender;
     if (session === undefined || sender === undefined || !this.#walking) return false;
     if (!sender.send(session, window, this.#creditBytes(window), sent)) return false;
-    const { dataBytes, linkBytes } = sender.lastFrame;
-    this.#options.reader.control.countSent(dataBytes, linkBytes);
+    this.#options.reader.control.countSent(sender.lastFrameBytes, 0);
     return true;
   }
 
@@ -301,7 +302,7 @@ export class PmdRefresh {
     const writeBytesPerSecond = this.sampleWrites();
     const verdict = this.engine.endPass({
       babUsedBytes: reader.control.snapshot().bytes,
-      chunkBytes: this.#options.chunkBytes,
+      chunkBytes: this.#options.chunkBytes(),
       writeBytesPerSecond,
       mayTakeBytes: reader.pool.availableBytes(poolSlot),
     });

@@ -14,7 +14,6 @@
 import { assert } from '../core/assert.js';
 import {
   babEntryPayloadMax,
-  frameHeaderBytes,
   hashBatchesMax,
   hashBlocksMax,
   mapBlockBytes,
@@ -45,6 +44,8 @@ export interface RefreshSenderOptions {
   readonly compares: boolean;
   /** Something became ready to be sent, or memory became free. */
   readonly changed: () => void;
+  /** So many bytes are equal over there, and were not sent. */
+  readonly skipped: (bytes: number) => void;
   readonly failed: (path: string, errno: number) => void;
 }
 
@@ -147,9 +148,11 @@ export class RefreshSender implements CompletionSink {
     const { bits } = answer;
     const all = 2 ** item.count - 1;
     const differs = (bits[0]! | ((bits[1] ?? 0) << 8)) & all;
-    const { refresh } = this.#options;
+    const { refresh, skipped } = this.#options;
     for (let block = 0; block < item.count; block += 1) {
-      if ((differs & (1 << block)) === 0) refresh.equal(item.device, item.first + block, 1);
+      if ((differs & (1 << block)) !== 0) continue;
+      refresh.equal(item.device, item.first + block, 1);
+      skipped(refresh.lengthOf(item.device, item.first + block, 1));
     }
     const { pieces, unused } = splitCompared(item, differs);
     this.#queue.splice(this.#queue.indexOf(item), 1, ...pieces);
@@ -188,10 +191,9 @@ export class RefreshSender implements CompletionSink {
     return true;
   }
 
-  /** Bytes that the last frame gave to the link, and those of them that are data. */
-  get lastFrame(): { readonly linkBytes: number; readonly dataBytes: number } {
-    const { payloadBytes, dataBytes } = this.#frame;
-    return { linkBytes: frameHeaderBytes + payloadBytes, dataBytes };
+  /** Bytes of the device that the last frame stands for, zeroes included (MD 36). */
+  get lastFrameBytes(): number {
+    return this.#frame.coveredBytes;
   }
 
   completed(tag: number, result: number): void {
