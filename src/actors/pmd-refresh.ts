@@ -26,6 +26,7 @@ import type { ActorContext } from './actor.js';
 import type { GroupMessage, RefreshKind } from './messages.js';
 import type { PmdSession } from './pmd-session.js';
 import { RefreshSender } from './refresh-sender.js';
+import { RefreshThrottle } from './refresh-throttle.js';
 
 export interface PmdRefreshOptions {
   readonly refreshId: string;
@@ -37,6 +38,8 @@ export interface PmdRefreshOptions {
   readonly poolSlot: number;
   /** CHUNKSIZE, as it is now. */
   readonly chunkBytes: () => number;
+  /** REFRESHRATE, as it is now. */
+  readonly rateKb: () => number;
   readonly tell: (message: GroupMessage) => void;
   /** Something can be sent. */
   readonly changed: () => void;
@@ -57,6 +60,7 @@ export class PmdRefresh {
   #state: State = 'waiting';
   #session: PmdSession | undefined;
   #sender: RefreshSender | undefined;
+  readonly #throttle: RefreshThrottle;
   #toldRead = false;
   #failed = false;
   #passStartedAt = 0;
@@ -74,6 +78,8 @@ export class PmdRefresh {
     this.kind = options.kind;
     const full = options.kind === 'full';
     this.engine = new Refresh({ full, devices: options.maps, recordsMax });
+    const { control } = options.reader;
+    this.#throttle = new RefreshThrottle(context, control, options.rateKb, options.changed);
   }
 
   get maps(): readonly DeviceMap[] {
@@ -99,6 +105,7 @@ export class PmdRefresh {
         refresh: this.engine,
         compares: this.kind !== 'full' && this.#options.maps.some((map) => map.compare.count > 0),
         changed: this.#options.changed,
+        throttle: this.#throttle,
         skipped: (bytes) => this.#options.reader.control.countSent(bytes, 0),
         failed: (path, errno) => this.#readFailed(path, errno),
       });
@@ -231,6 +238,7 @@ export class PmdRefresh {
     }
     this.#session = undefined;
     this.#state = 'waiting';
+    this.#throttle.close();
     await this.useDevices(undefined);
   }
 

@@ -175,6 +175,7 @@ class Pmd implements Actor<PmdMessage> {
       reader: this.#reader,
       poolSlot: this.#options.shared.poolSlot,
       chunkBytes: () => this.#talk.tunables.chunkSizeKb * 1024,
+      rateKb: () => this.#talk.tunables.refreshRateKb,
       tell: (message) => this.#tell(message),
       changed: () => this.#talk.schedule(),
     });

@@ -36,6 +36,7 @@ import {
   slotsPerBatch,
   splitCompared,
 } from './refresh-item.js';
+import type { RefreshThrottle } from './refresh-throttle.js';
 
 export interface RefreshSenderOptions {
   readonly devices: readonly BlockDevice[];
@@ -44,6 +45,8 @@ export interface RefreshSenderOptions {
   readonly compares: boolean;
   /** Something became ready to be sent, or memory became free. */
   readonly changed: () => void;
+  /** Holds reads back (REFRESHRATE). */
+  readonly throttle: RefreshThrottle;
   /** So many bytes are equal over there, and were not sent. */
   readonly skipped: (bytes: number) => void;
   readonly failed: (path: string, errno: number) => void;
@@ -117,11 +120,12 @@ export class RefreshSender implements CompletionSink {
 
   /** Starts reads while there is memory, and credit for what they will become. */
   readAhead(creditBytes: number): void {
-    const { refresh } = this.#options;
+    const { refresh, throttle } = this.#options;
     let unsent = this.#unsentBytes();
     while (this.#free.length > 0 && this.#probed === undefined && !this.#closed) {
       if (this.#queue.length >= queueMax) return;
       if (unsent > 0 && unsent + babEntryPayloadMax > creditBytes) return;
+      if (refresh.phase !== 'b' && !throttle.mayRead()) return;
       const known = refresh.walkOffset < (this.#dataUntil[refresh.walkDevice] ?? 0);
       if (!refresh.take(known ? this.#readMax : zeroBlocksMax, this.#context.clock.now())) return;
       const { device, first, count, compare } = refresh.taken;
@@ -286,6 +290,7 @@ export class RefreshSender implements CompletionSink {
       state: 'reading',
       compare,
     };
+    this.#options.throttle.read(vector.totalBytes);
     this.#queue.push(item);
     this.#reading[tag] = item;
     this.#readCount += 1;
