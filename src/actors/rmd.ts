@@ -106,7 +106,10 @@ class RmdSession implements FrameSink {
     const { sessionSecret } = options.connection;
     const { crc32c } = context.ports.devices.digest;
     const nonce = sessionNonce(sessionSecret, 'primary');
-    this.#splitter = new FrameSplitter(this, { sender: 'primary', nonce, crc32c });
+    this.#splitter = new FrameSplitter(this, {
+      ...{ sender: 'primary', nonce, crc32c },
+      lz4Decompress: context.ports.devices.digest.lz4Decompress,
+    });
     this.#link = new RmdLink(context, options.connection, {
       data: (chunk) => this.#splitter.push(chunk),
       ack: (into) => {
@@ -237,7 +240,7 @@ class RmdSession implements FrameSink {
     const standing = record.standing();
     this.#standing = standing;
     this.#welcomed = true;
-    this.#link.say(welcomeOf(options, opened, standing));
+    this.#link.say(welcomeOf(options, hello, opened, standing));
     this.#context.publish('rmd.connected', {
       group,
       peer: this.#link.peer,
