@@ -97,7 +97,7 @@ export const refreshBackoffFirstMs = 1_000;
 export const refreshBackoffMaxMs = 60_000;
 /** Pause in TRACKING before a refresh that ended by itself goes on; doubles each time (MD 12). */
 export const trackingPauseFirstMs = 1_000;
-export const trackingPauseMaxMs = 300_000;
+export const trackingPauseMaxMs = 60_000;
 /** REFRESHTIMEOUT, seconds (MD 12). */
 export const refreshTimeoutDefault = 1;
 

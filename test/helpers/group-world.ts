@@ -57,6 +57,15 @@ export class GroupWorld {
   mirror: Mirror | undefined;
   /** What the lineage table says, instead of what the positions say. */
   decision: Partial<Decided> | undefined;
+  /** Connected to the driver; and how many it says there are, when asked. */
+  clients = 0;
+  clientsSeen = 0;
+  /** Of the checkpoint marker; 0: the driver has none. */
+  marker = 6;
+  /** Hooks that fail. */
+  readonly failingHooks = new Set<string>();
+  /** Local bytes written when a backfresh is killed. */
+  writtenBytes = 0;
   #lineage: PrimaryLineage | undefined;
 
   constructor({ record, control, mirror }: GroupWorldOptions = {}) {
@@ -92,9 +101,10 @@ export class GroupWorld {
     await this.until(
       spawn('g0/driver', {
         receive: (message: DriverMessage) => this.#driver(message),
-        ask: () => Promise.resolve(0),
+        ask: () => Promise.resolve(this.clientsSeen),
       }),
     );
+    await this.until(spawn('hooks', { ask: (question: unknown) => this.#hook(question) }));
     await this.until(spawn('g0/pmd', { receive: (message: PmdMessage) => this.#pmd(message) }));
     await this.until(
       actors.start('g0/group', startGroup, {
@@ -125,6 +135,15 @@ export class GroupWorld {
     const answer = await this.ask({ kind: 'operator', verb, args });
     await this.quiet();
     return answer;
+  }
+
+  /** Asked, and perhaps not answered yet; `until` waits for it. */
+  async begin(verb: string, args: Readonly<Record<string, unknown>> = {}) {
+    const asked = this.actors.address('g0/group').ask({ kind: 'operator', verb, args });
+    // The test looks at it later.
+    asked.catch(() => undefined);
+    await this.quiet();
+    return { asked };
   }
 
   status(): Promise<GroupStatus> {
@@ -197,6 +216,19 @@ export class GroupWorld {
     return lineage.dirty ? { row: '7', action: 'smart' } : { row: '7e', action: 'era' };
   }
 
+  /** The secondary says how its checkpoint is. */
+  checkpoint(state: 'off' | 'on' | 'failed', code?: string): void {
+    this.#tell({ type: 'checkpoint.changed', state, sequence: this.marker, code });
+  }
+
+  #hook(question: unknown): Promise<unknown> {
+    const { hook, role } = question as { hook: string; role: string };
+    this.log.push(`hook ${hook} ${role}`);
+    if (!this.failingHooks.has(hook)) return Promise.resolve({ ran: undefined });
+    const details = { file: `cp_${hook}_000`, why: 'it ended with exit code 1' };
+    return Promise.reject(new TdmfError('TDMF_HOOK_FAILED', details));
+  }
+
   #tell(message: GroupMessage): void {
     this.actors.address<GroupMessage>('g0/group').tell(message);
   }
@@ -236,6 +268,18 @@ export class GroupWorld {
       case 'driver.markAll':
         this.#tell({ type: 'driver.markedAll', token: message.token });
         break;
+      case 'driver.door':
+        if (!message.open) {
+          this.#tell({ type: 'driver.door', token: message.token, open: this.clients > 0 });
+        }
+        break;
+      case 'driver.equal':
+        this.#tell({ type: 'driver.committed', token: message.token, cleared: true });
+        break;
+      case 'driver.marker':
+        this.control.stamped = this.mark + 1;
+        this.#tell({ type: 'driver.markerStamped', token: message.token, sequence: this.marker });
+        break;
       case 'driver.clearBab':
         this.#tell({ type: 'driver.cleared', token: message.token });
         break;
@@ -265,6 +309,25 @@ export class GroupWorld {
         break;
       case 'pmd.kill':
         this.#tell({ type: 'pmd.stopped' });
+        break;
+      case 'pmd.backfreshEnd': {
+        const { refreshId, handOver } = message;
+        if (handOver === undefined) {
+          this.#tell({ type: 'backfresh.ended', refreshId, writtenBytes: this.writtenBytes });
+        } else {
+          this.mirror = { era: handOver.era, sequence: handOver.s0 - 1 };
+          this.#tell({ type: 'pmd.eraTaken', era: handOver.era });
+        }
+        break;
+      }
+      case 'pmd.adoptMirror': {
+        const { era } = this.#lineage!;
+        this.mirror = { era, sequence: 0 };
+        this.#tell({ type: 'pmd.eraTaken', era });
+        break;
+      }
+      case 'pmd.checkpointOff':
+        this.checkpoint('off');
         break;
       case 'pmd.drop':
         this.#tell({ type: 'pmd.dropped', token: message.token });
