@@ -6,7 +6,6 @@
 import { assert } from '../core/assert.js';
 import type { GroupRecord, RecordedBackfresh } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
-import type { ChunkTunables, SyncTunables } from './group-tunables.js';
 import type {
   DriverMessage,
   EraHandOver,
@@ -15,6 +14,7 @@ import type {
   RefreshKind,
 } from './messages.js';
 import { Outbox } from './outbox.js';
+import type { ChunkTunables } from './pmd-options.js';
 
 /** Questions to the neighbours; each has at most one answer that counts, the newest. */
 export type Question =
@@ -52,23 +52,12 @@ export class GroupCommands {
   #dropping = false;
   #lease = 0;
   #lineage = '';
-  /** What the driver was told of SYNCMODE; it begins without waiting. */
-  #sync = '0 0';
-  /** What the PMD was told of CHUNKSIZE and CHUNKDELAY, or started with. */
-  #chunks: string;
-
-  constructor(
-    context: ActorContext,
-    neighbours: Neighbours,
-    nodeId: string,
-    chunks: ChunkTunables,
-  ) {
+  constructor(context: ActorContext, neighbours: Neighbours, nodeId: string) {
     const { clock } = context;
     const guarded = (run: () => void) => context.guard(run);
     this.#driver = new Outbox(context.address<DriverMessage>(neighbours.driver), clock, guarded);
     this.#pmd = new Outbox(context.address<PmdMessage>(neighbours.pmd), clock, guarded);
     this.#nodeId = nodeId;
-    this.#chunks = JSON.stringify(chunks);
   }
 
   /** The era whose entries are in the BAB, or were last; undefined when there are none. */
@@ -138,13 +127,6 @@ export class GroupCommands {
     this.#driver.tell({ type: 'driver.marker', token: this.#token('marker') });
   }
 
-  sync({ depth, timeoutMs }: SyncTunables): void {
-    const text = `${depth} ${timeoutMs}`;
-    if (text === this.#sync) return;
-    this.#sync = text;
-    this.#driver.tell({ type: 'driver.sync', depth, timeoutMs });
-  }
-
   takeMark(): void {
     this.#driver.tell({ type: 'driver.mark', token: this.#token('marked') });
   }
@@ -200,10 +182,6 @@ export class GroupCommands {
     this.#pmd.tell({ type: 'pmd.backfreshEnd', refreshId, handOver });
   }
 
-  offerEra(adopt: boolean): void {
-    this.#pmd.tell({ type: 'pmd.adoptMirror', adopt });
-  }
-
   checkpointOff(): void {
     this.#pmd.tell({ type: 'pmd.checkpointOff' });
   }
@@ -212,10 +190,12 @@ export class GroupCommands {
     this.#pmd.tell({ type: 'pmd.checkpointRefused', on, code });
   }
 
-  tunables(tunables: ChunkTunables): void {
-    const text = JSON.stringify(tunables);
-    if (text === this.#chunks) return;
-    this.#chunks = text;
+  /** I2, I3; depth 0 is async. */
+  sync(depth: number, timeoutMs: number): void {
+    this.#driver.tell({ type: 'driver.sync', depth, timeoutMs });
+  }
+
+  tuneLink(tunables: ChunkTunables): void {
     this.#pmd.tell({ type: 'pmd.tunables', ...tunables });
   }
 

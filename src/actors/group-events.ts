@@ -106,8 +106,6 @@ export interface GroupEventPayloads {
   /** Effective on the secondary, or over. */
   'checkpoint.changed': { readonly on: boolean };
   'checkpoint.failed': { readonly on: boolean; readonly code: string; readonly message: string };
-  /** Rule 40: writers no longer wait for the secondary, or do again. */
-  'sync.degraded': { readonly degraded: boolean; readonly waited: number };
   /** T2: the last write that went into the BAB; later ones are tracked. */
   'bab.overflowed': { readonly position: Position };
   /** H48: the secondary refused this entry twice; it and all later ones are tracked. */
@@ -116,6 +114,10 @@ export interface GroupEventPayloads {
   'group.uncleanStart': { readonly was: ModeWord; readonly code: string; readonly remedy: string };
   /** Rule 33: local devices changed while the group was stopped. */
   'group.unverified': { readonly changes: readonly string[] };
+  /** Rule 40: a write waited SYNCMODETIMEOUT; so many were answered, and none waits for now. */
+  'sync.timedOut': { readonly waited: number };
+  /** The secondary has caught up, after so long: writes wait for it again. */
+  'sync.restored': { readonly seconds: number };
   'device.failed': {
     readonly device: string;
     readonly operation: string;

@@ -9,6 +9,7 @@ import { refusalOf } from '../machines/refusals.js';
 import type { Question } from './group-commands.js';
 import type { GroupHands } from './group-hands.js';
 import type { GroupMachine } from './group-machine.js';
+import type { GroupTunables } from './group-tunables.js';
 import type { GroupMessage } from './messages.js';
 
 type Message<Type extends GroupMessage['type']> = Extract<GroupMessage, { type: Type }>;
@@ -16,10 +17,12 @@ type Message<Type extends GroupMessage['type']> = Extract<GroupMessage, { type: 
 export class GroupFacts {
   readonly #hands: GroupHands;
   readonly #machine: GroupMachine;
+  readonly #tunables: GroupTunables;
 
-  constructor(hands: GroupHands, machine: GroupMachine) {
+  constructor(hands: GroupHands, machine: GroupMachine, tunables: GroupTunables) {
     this.#hands = hands;
     this.#machine = machine;
+    this.#tunables = tunables;
   }
 
   receive(message: GroupMessage): void {
@@ -71,12 +74,9 @@ export class GroupFacts {
         news.publish('device.failed', { device, operation, errno });
         break;
       }
-      case 'driver.syncDegraded': {
-        const { degraded, waited } = message;
-        news.syncDegraded = degraded;
-        news.publish('sync.degraded', { degraded, waited });
+      case 'driver.syncDegraded':
+        this.#tunables.syncDegraded(message.degraded, message.waited);
         break;
-      }
       case 'link.connecting':
       case 'pmd.stopped':
         this.#machine.judgedBy(undefined);
@@ -86,9 +86,14 @@ export class GroupFacts {
         this.#machine.judgedBy(undefined);
         news.connected(message.peer, message.mirrorState);
         this.#machine.send({ type: 'link.connected' });
+        this.#machine.send({
+          type: message.checkpoint === 'on' ? 'checkpoint.isOn' : 'checkpoint.isOff',
+        });
         break;
       case 'link.decided':
         news.decided(message);
+        // The PMD offers the era; whether both sides are equal is known now, not when it is taken.
+        this.#hands.adopts = message.action === 'era' && message.code !== undefined;
         this.#machine.judgedBy(message);
         break;
       case 'link.lost':

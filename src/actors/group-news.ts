@@ -33,8 +33,6 @@ export class GroupNews {
   refused: string | undefined;
   /** The same as an error, where one was caught. */
   refusal: unknown;
-  /** Writers do not wait for the secondary, although SYNCMODE says so (Rule 40). */
-  syncDegraded = false;
   uncleanStart = false;
   meter: RefreshMeter | undefined;
 

@@ -7,6 +7,7 @@ import type { GroupMode, GroupRecord } from '../core/pstore/record.js';
 import type { CheckpointLeaf } from '../machines/group-mode-leaves.js';
 import type { Connection } from '../machines/refusals.js';
 import type { ModeWord } from './group-events.js';
+import type { SyncStatus } from './group-tunables.js';
 import type { MirrorState, Position } from './messages.js';
 import type { RefreshStatus } from './refresh-meter.js';
 
@@ -42,9 +43,8 @@ export interface GroupStatus {
   readonly checkpoint: boolean;
   /** Where the checkpoint is on its way on or off. */
   readonly checkpointSituation: CheckpointLeaf;
-  /** SYNCMODE does not hold now: the secondary is too slow, or away (Rule 40). */
-  readonly syncDegraded: boolean;
   readonly tunables: GroupRecord['tunables'];
+  readonly sync: SyncStatus;
   /** What the operator should know, most important first. */
   readonly reasons: readonly Problem[];
 }

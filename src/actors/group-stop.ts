@@ -7,9 +7,10 @@ import { InFlightSlots } from '../core/bab/slots.js';
 import { writesInFlightMax } from '../core/constants.js';
 import { isTdmfError } from '../core/errors.js';
 import type { GroupRecord } from '../core/pstore/record.js';
+import { saveDirt } from './group-dirt.js';
 import type { GroupHands } from './group-hands.js';
 import type { GroupMachine } from './group-machine.js';
-import type { GroupQuestion, StopOutcome } from './group-options.js';
+import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 import { waitFor } from './group-waits.js';
 
 type Asked = Extract<GroupQuestion, { kind: 'prepareStop' }>;
@@ -18,6 +19,7 @@ export async function prepareStop(
   hands: GroupHands,
   machine: GroupMachine,
   driverActor: string,
+  options: GroupOptions,
   { drainMs, devices }: Asked,
 ): Promise<StopOutcome> {
   const { context, control, keeper, commands } = hands;
@@ -39,22 +41,22 @@ export async function prepareStop(
   // Before anything is waited for: no refresh begins by itself any more.
   machine.stop();
   const clean = (await driverEnded(hands, driverActor)) && nothingInFlight(hands);
-  keeper.change((record) => ({
-    ...record,
-    clean,
-    devices,
-    mapAll: record.mapAll || mapIsNeeded(record),
-  }));
+  // Rule 31: what the BAB still holds becomes marks, and the map a file that the next start believes.
+  const saves = clean && mapSays(keeper.record);
+  const savedMap = saves ? await saveDirt(context, options) : undefined;
+  keeper.change((record) => ({ ...record, clean, savedMap, devices }));
   keeper.persist();
   await keeper.settled();
   keeper.close();
   return { mode: keeper.durable.mode, drained, clean };
 }
 
-/** The maps are memory; the next start compares everything that is not known to be equal. */
-function mapIsNeeded({ mode, unverified, map }: GroupRecord): boolean {
-  if (mode === 'normal') return unverified;
-  return mode !== 'passthru' || map !== 'broken';
+/** Whether there is something in the map that the record does not say. */
+function mapSays({ mode, mapAll, map, unverified }: GroupRecord): boolean {
+  if (mapAll) return false;
+  if (mode === 'passthru') return map !== 'broken';
+  // By override it may be NORMAL with dirt (Rule 11).
+  return mode !== 'normal' || unverified;
 }
 
 /** A driver that lives may take another write, after which no record would be clean (H31). */

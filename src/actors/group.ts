@@ -18,6 +18,7 @@ import { decideStart, type StartDecision } from '../core/pstore/start.js';
 import { connectionOf, type OperatorRequest } from '../machines/refusals.js';
 import type { Actor, ActorContext, Address } from './actor.js';
 import { GroupCommands } from './group-commands.js';
+import { askDirt, restoreDirt } from './group-dirt.js';
 import { GroupFacts } from './group-facts.js';
 import { type GroupHands, randomId } from './group-hands.js';
 import { GroupMachine } from './group-machine.js';
@@ -26,7 +27,12 @@ import type { GroupOptions, GroupQuestion } from './group-options.js';
 import { withPositions } from './group-positions.js';
 import { type GroupStatus, modeWord, shownMode } from './group-status.js';
 import { prepareStop } from './group-stop.js';
-import { chunksOf, refreshTimeoutMsOf, syncOf } from './group-tunables.js';
+import {
+  checkedTunables,
+  GroupTunables,
+  refreshTimeoutMsOf,
+  syncStatus,
+} from './group-tunables.js';
 import { mustBeAccepted, requestOf } from './group-verbs.js';
 import type { GroupMessage } from './messages.js';
 import { RecordKeeper } from './record-keeper.js';
@@ -44,16 +50,20 @@ export async function startGroup(
   const pstore = context.address<never>(options.pstore ?? 'pstore');
   const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
   const loaded = await pstore.ask<GroupRecord | null | undefined>({ kind: 'pstore.load', group });
+  const found = await askDirt(pstore, group, devices);
   const decision = decideStart(loaded ?? undefined, {
     group,
     devices,
     tunables,
+    heatKnown: found.heatKnown,
+    released: found.released,
     newEra: randomId(context.random),
     newRefreshId: randomId(context.random),
     restarted,
   });
   // Not clean any more, durably, before the driver hears a word of us (H31, Rule 8a).
   await pstore.ask({ kind: 'pstore.save', record: decision.record });
+  await restoreDirt(context, options, decision.dirt, found, loaded?.savedMap ?? undefined);
   const started = new Group(context, options, pstore, nodeId, decision.record);
   started.begin(decision, loaded ?? undefined);
   return started;
@@ -73,6 +83,7 @@ const outcomeLimitsMs: Readonly<Partial<Record<OperatorRequest, number>>> = {
 
 class Group implements Actor<GroupMessage> {
   readonly #context: ActorContext;
+  readonly #options: GroupOptions;
   readonly #group: number;
   readonly #driverActor: string;
   readonly #control: GroupControlView;
@@ -82,6 +93,7 @@ class Group implements Actor<GroupMessage> {
   readonly #hands: GroupHands;
   readonly #machine: GroupMachine;
   readonly #facts: GroupFacts;
+  readonly #tunables: GroupTunables;
   #publishedMode: GroupMode;
   #stopping = false;
 
@@ -95,13 +107,14 @@ class Group implements Actor<GroupMessage> {
     const { group } = options;
     const { driver = `g${group}/driver`, pmd = `g${group}/pmd`, hooks = 'hooks' } = options;
     this.#context = context;
+    this.#options = options;
     this.#group = group;
     this.#driverActor = driver;
     this.#control = new GroupControlView(options.control);
-    // The PMD is started with what the configuration says; the record may say otherwise.
-    const chunks = chunksOf(options.tunables);
-    this.#commands = new GroupCommands(context, { driver, pmd }, nodeId, chunks);
+    this.#commands = new GroupCommands(context, { driver, pmd }, nodeId);
     this.#news = new GroupNews(context, group);
+    const { syncDegraded } = this.#control;
+    this.#tunables = new GroupTunables(this.#commands, this.#news, context.clock, syncDegraded);
     const current = (one: GroupRecord) => withPositions(one, this.#control, this.#commands);
     const guarded = (run: () => void) => context.guard(run);
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
@@ -128,7 +141,7 @@ class Group implements Actor<GroupMessage> {
       marker: undefined,
     };
     this.#machine = new GroupMachine(this.#hands, record);
-    this.#facts = new GroupFacts(this.#hands, this.#machine);
+    this.#facts = new GroupFacts(this.#hands, this.#machine, this.#tunables);
   }
 
   begin({ row, record, changes }: StartDecision, loaded: GroupRecord | undefined): void {
@@ -156,9 +169,9 @@ class Group implements Actor<GroupMessage> {
       const { era, first, lease } = this.#control.readEra();
       this.#commands.keepEra({ era, first }, lease);
     }
+    this.#tunables.apply(record.tunables);
     this.#machine.start();
     this.#commands.tellLineage(this.#keeper.durable);
-    this.#tellTunables();
   }
 
   receive(message: GroupMessage): void {
@@ -183,7 +196,7 @@ class Group implements Actor<GroupMessage> {
       case 'prepareStop':
         this.#mustRun();
         this.#stopping = true;
-        return prepareStop(this.#hands, this.#machine, this.#driverActor, asked);
+        return prepareStop(this.#hands, this.#machine, this.#driverActor, this.#options, asked);
       default: {
         const what = `a group was asked ${JSON.stringify(question).slice(0, 100)}`;
         throw new TdmfError('TDMF_INTERNAL', { what });
@@ -235,22 +248,15 @@ class Group implements Actor<GroupMessage> {
     throw new TdmfError(refused as TdmfErrorCode, { group: this.#group, count: 1 });
   }
 
-  async #set(tunables: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+  async #set(given: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+    const tunables = checkedTunables(given);
+    if (Object.keys(tunables).length === 0) return this.#keeper.durable.tunables;
     this.#keeper.change((record) => ({ ...record, tunables: { ...record.tunables, ...tunables } }));
     this.#keeper.persist();
     await this.#keeper.settled();
-    const { durable } = this.#keeper;
-    const refreshTimeoutMs = refreshTimeoutMsOf(durable.tunables);
+    const refreshTimeoutMs = refreshTimeoutMsOf(this.#keeper.durable.tunables);
     this.#machine.send({ type: 'tunables.set', refreshTimeoutMs });
-    this.#tellTunables();
-    return durable.tunables;
-  }
-
-  /** What the driver and the PMD need of the tunables; each hears only what has changed. */
-  #tellTunables(): void {
-    const { tunables } = this.#keeper.durable;
-    this.#commands.sync(syncOf(tunables, this.#publishedMode));
-    this.#commands.tunables(chunksOf(tunables));
+    return this.#keeper.durable.tunables;
   }
 
   #mustRun(): void {
@@ -262,6 +268,7 @@ class Group implements Actor<GroupMessage> {
     if (!this.#stopping) {
       this.#commands.leaseSaved(durable);
       this.#commands.tellLineage(durable);
+      this.#tunables.apply(durable.tunables);
     }
     // TRACKING is told even when it is over again: it claims less than what follows (I18).
     if (durable.mode !== this.#publishedMode && (latest || durable.mode === 'tracking')) {
@@ -269,7 +276,6 @@ class Group implements Actor<GroupMessage> {
       this.#publishedMode = durable.mode;
       const cause = this.#hands.causes.get(durable.mode) ?? 'group.started';
       this.#news.publish('mode.changed', { from, to: modeWord(durable.mode), cause });
-      if (!this.#stopping) this.#tellTunables();
     }
     if (!latest) return;
     this.#machine.send({ type: 'record.saved' });
@@ -284,7 +290,7 @@ class Group implements Actor<GroupMessage> {
 
   #status(): GroupStatus {
     const { record, durable } = this.#keeper;
-    const { peer, problem, mirrorState, meter, mirrorStateAgeSeconds, syncDegraded } = this.#news;
+    const { peer, problem, mirrorState, meter, mirrorStateAgeSeconds } = this.#news;
     const { leaf, link, checkpoint } = this.#machine.situation;
     const era = this.#commands.babEra?.era;
     return {
@@ -310,8 +316,8 @@ class Group implements Actor<GroupMessage> {
       unverified: record.unverified,
       checkpoint: durable.checkpoint === 'on',
       checkpointSituation: checkpoint,
-      syncDegraded,
       tunables: record.tunables,
+      sync: syncStatus(durable.tunables, this.#control.syncDegraded),
       reasons: this.#news.reasons(record),
     };
   }

@@ -5,6 +5,7 @@
  */
 import { startGroup } from '../../src/actors/group.js';
 import type { GroupStatus } from '../../src/actors/group-status.js';
+import type { HeatDirt } from '../../src/actors/heat-messages.js';
 import type {
   DriverMessage,
   GroupMessage,
@@ -27,6 +28,7 @@ export interface GroupWorldOptions {
   readonly control?: SharedArrayBuffer;
   /** Where the mirror stands. */
   readonly mirror?: Mirror | undefined;
+  readonly checkpointed?: boolean;
 }
 
 type Message = DriverMessage | PmdMessage;
@@ -47,6 +49,14 @@ export class GroupWorld {
   record: GroupRecord | undefined;
   /** Message types that get no answer. */
   readonly silent = new Set<string>();
+  /** What the pstore says of the device: hot and dirty; undefined, nothing. */
+  dirt: HeatDirt['devices'][number] = {
+    sizeBytes: 1 << 20,
+    regionBytes: 1 << 22,
+    unitBytes: 1 << 16,
+    hot: Uint8Array.of(0),
+    dirty: Uint8Array.of(0, 0),
+  };
   /** Saves fail while set. */
   pstoreBroken = false;
   /** The driver reports that append was interrupted (R8). */
@@ -64,15 +74,18 @@ export class GroupWorld {
   marker = 6;
   /** Hooks that fail. */
   readonly failingHooks = new Set<string>();
+  /** What the secondary says when it is connected. */
+  checkpointed: 'off' | 'on' = 'off';
   /** Local bytes written when a backfresh is killed. */
   writtenBytes = 0;
   #lineage: PrimaryLineage | undefined;
 
-  constructor({ record, control, mirror }: GroupWorldOptions = {}) {
+  constructor({ record, control, mirror, checkpointed = false }: GroupWorldOptions = {}) {
     this.#memory = control ?? GroupControlView.create(1);
     this.control = new GroupControlView(this.#memory);
     this.record = record;
     this.mirror = mirror;
+    if (checkpointed) this.checkpointed = 'on';
     this.actors = new SimActors({
       name: 'a',
       world: this.world,
@@ -198,9 +211,16 @@ export class GroupWorld {
   }
 
   #connected(mirrorState: MirrorState): void {
-    this.#tell({ type: 'link.connected', peer: 'b:575', mirrorState });
+    const { checkpointed: checkpoint } = this;
+    this.#tell({ type: 'link.connected', peer: 'b:575', mirrorState, checkpoint });
     const found = { code: undefined, ownBytes: 0, ownSince: 0, drain: false };
-    this.#tell({ type: 'link.decided', ...found, ...this.#decide(), ...this.decision });
+    const decided = { ...found, ...this.#decide(), ...this.decision };
+    this.#tell({ type: 'link.decided', ...decided });
+    const { era, appending } = this.#lineage!;
+    if (decided.action !== 'era' || !appending) return;
+    // The PMD offers the era by itself.
+    this.mirror = { era, sequence: 0 };
+    this.#tell({ type: 'pmd.eraTaken', era });
   }
 
   /** The rows of the lineage table that a mirror of our own can meet. */
@@ -208,6 +228,9 @@ export class GroupWorld {
     const lineage = this.#lineage!;
     if (lineage.order === 'full') return { row: 'F', action: 'refresh' };
     if (this.mirror === undefined) {
+      if (lineage.order === 'normal') {
+        return { row: '1n', action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED' };
+      }
       return { row: '1', action: 'wait', code: 'TDMF_LINEAGE_NEVER' };
     }
     if (this.mirror.era === lineage.era) {
@@ -218,6 +241,7 @@ export class GroupWorld {
 
   /** The secondary says how its checkpoint is. */
   checkpoint(state: 'off' | 'on' | 'failed', code?: string): void {
+    if (state !== 'failed') this.checkpointed = state;
     this.#tell({ type: 'checkpoint.changed', state, sequence: this.marker, code });
   }
 
@@ -237,6 +261,9 @@ export class GroupWorld {
     const asked = question as { kind: string; record?: GroupRecord };
     if (asked.kind === 'pstore.node') return Promise.resolve({ nodeId: 'ab'.repeat(16) });
     if (asked.kind === 'pstore.load') return Promise.resolve(this.record);
+    if (asked.kind === 'pstore.dirt') {
+      return Promise.resolve({ devices: [this.dirt], released: [], damage: [] });
+    }
     const { record } = asked;
     if (record === undefined) return Promise.reject(new Error(asked.kind));
     return new Promise((resolve, reject) => {
@@ -256,7 +283,7 @@ export class GroupWorld {
   #driver(message: DriverMessage): void {
     this.messages.push(message);
     const duties = message.type === 'driver.duties' ? ` ${dutiesOf(message)}` : '';
-    this.log.push(`${message.type}${duties}`);
+    if (message.type !== 'driver.sync') this.log.push(`${message.type}${duties}`);
     if (this.silent.has(message.type)) return;
     switch (message.type) {
       case 'driver.duties':
@@ -297,7 +324,8 @@ export class GroupWorld {
 
   #pmd(message: PmdMessage): void {
     this.messages.push(message);
-    if (message.type !== 'pmd.lineage') this.log.push(message.type);
+    const said = message.type === 'pmd.lineage' || message.type === 'pmd.tunables';
+    if (!said) this.log.push(message.type);
     if (this.silent.has(message.type)) return;
     switch (message.type) {
       case 'pmd.launch':
@@ -318,12 +346,6 @@ export class GroupWorld {
           this.mirror = { era: handOver.era, sequence: handOver.s0 - 1 };
           this.#tell({ type: 'pmd.eraTaken', era: handOver.era });
         }
-        break;
-      }
-      case 'pmd.adoptMirror': {
-        const { era } = this.#lineage!;
-        this.mirror = { era, sequence: 0 };
-        this.#tell({ type: 'pmd.eraTaken', era });
         break;
       }
       case 'pmd.checkpointOff':

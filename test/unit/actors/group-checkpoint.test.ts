@@ -140,7 +140,8 @@ test('a pending checkpoint does not survive a crash, an effective one does (MD 2
     { code: 'TDMF_CHECKPOINT_LOST' },
   );
   const before = await effective();
-  const after = await GroupWorld.start({ record: { ...before.record!, clean: true } });
+  const record = { ...before.record!, clean: true };
+  const after = await GroupWorld.start({ record, checkpointed: true });
   t.like(await after.status(), { checkpoint: true });
 });
 

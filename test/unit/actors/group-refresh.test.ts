@@ -163,7 +163,7 @@ test('split: the secondary adds its own dirt when an operator ordered the refres
   await group.operator('launchrefresh');
   t.like(await group.status(), { situation: 'refresh.preparing.awaiting' });
   t.is(group.last('pmd.lineage').lineage.order, 'smart', 'the next handshake may say so');
-  group.decision = { row: '9', action: 'smart', ownBytes: 8192, ownSince: 5 };
+  group.decision = { row: '9a', action: 'smart', drain: false, ownBytes: 8192, ownSince: 5 };
   await group.reconnect();
   t.like(group.last('pmd.refresh'), { kind: 'smart', union: true });
 });
