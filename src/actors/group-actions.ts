@@ -70,7 +70,11 @@ export function groupMachineOf(hands: GroupHands, self: GroupSelf) {
         keeper.change((record) => ({ ...record, mode }));
       },
       recordPmd: (_, { launched }) =>
-        keeper.change((record) => ({ ...record, pmdLaunched: launched })),
+        keeper.change((record) => ({
+          ...record,
+          pmdLaunched: launched,
+          launch: launched ? randomId(random) : record.launch,
+        })),
       recordCommit: (_, { position }) => {
         commands.committed();
         keeper.change((record) => withCommit(record, position));
@@ -122,7 +126,7 @@ export function groupMachineOf(hands: GroupHands, self: GroupSelf) {
 
       launchPmd: () => {
         commands.tellLineage(keeper.durable);
-        commands.launch(randomId(random));
+        commands.launch(keeper.record.launch ?? randomId(random));
       },
       killPmd: () => commands.kill(),
       dropEntries: () => {
@@ -182,7 +186,9 @@ export function groupMachineOf(hands: GroupHands, self: GroupSelf) {
       judge: () => self.judge(),
       watchDrain: () => self.watchDrain(),
       publishRefreshKilled: () => {
-        news.publish('refresh.killed', { refreshId: refreshId() });
+        // One whose record could not be written never was.
+        const id = keeper.record.refresh?.id ?? news.meter?.refreshId;
+        if (id !== undefined) news.publish('refresh.killed', { refreshId: id });
         news.meter = undefined;
       },
       publishRefreshAborted: ({ context: { attempt } }, { cause }) => {

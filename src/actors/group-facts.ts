@@ -90,7 +90,13 @@ export class GroupFacts {
           type: message.checkpoint === 'on' ? 'checkpoint.isOn' : 'checkpoint.isOff',
         });
         break;
+      case 'lineage.diverged': {
+        const { code, hereBytes, thereBytes, since } = message;
+        news.divergence = { code, hereBytes, thereBytes, since };
+        break;
+      }
       case 'link.decided':
+        if (message.action !== 'wait') news.divergence = undefined;
         news.decided(message);
         // The PMD offers the era; whether both sides are equal is known now, not when it is taken.
         this.#hands.adopts = message.action === 'era' && message.code !== undefined;

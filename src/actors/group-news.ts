@@ -7,7 +7,7 @@ import type { GroupRecord, RecordedRefresh } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
 import type { GroupEventPayloads } from './group-events.js';
 import type { Problem } from './group-status.js';
-import type { GroupMessage, MirrorState } from './messages.js';
+import type { Divergence, GroupMessage, MirrorState } from './messages.js';
 import { RefreshMeter } from './refresh-meter.js';
 
 type LineageNews = Pick<
@@ -27,6 +27,8 @@ export class GroupNews {
   pstoreProblem: Problem | undefined;
   /** Why the session that is there is not used, or not by itself. */
   lineage: Problem | undefined;
+  /** How far the two sides are apart, where the table refused or waits; as last heard. */
+  divergence: (Divergence & { readonly code: string }) | undefined;
   /** Why the last refresh ended; until the next one begins. */
   refreshProblem: Problem | undefined;
   /** Why what the operator asks for now does not happen; looked at when it is decided. */

@@ -8,7 +8,7 @@ import type { CheckpointLeaf } from '../machines/group-mode-leaves.js';
 import type { Connection } from '../machines/refusals.js';
 import type { ModeWord } from './group-events.js';
 import type { SyncStatus } from './group-tunables.js';
-import type { MirrorState, Position } from './messages.js';
+import type { Divergence, MirrorState, Position } from './messages.js';
 import type { RefreshStatus } from './refresh-meter.js';
 
 export interface Problem {
@@ -39,8 +39,10 @@ export interface GroupStatus {
   /** Every block may differ. */
   readonly mapAll: boolean;
   readonly unverified: boolean;
-  /** Effective on the secondary. */
-  readonly checkpoint: boolean;
+  /** How far the two sides are apart, where an operator must decide; as last heard. */
+  readonly divergence: (Divergence & { readonly code: string }) | null;
+  /** `on`: effective on the secondary. */
+  readonly checkpoint: GroupRecord['checkpoint'];
   /** Where the checkpoint is on its way on or off. */
   readonly checkpointSituation: CheckpointLeaf;
   readonly tunables: GroupRecord['tunables'];

@@ -69,8 +69,8 @@ export const errorTable = {
   TDMF_LINEAGE_INCOHERENT: row('refusal', false, 'an earlier refresh of the mirror is unfinished, or it is damaged', 'Run tdmfctl launchrefresh -f, or -c.'),
   TDMF_LINEAGE_ROLLED_BACK: row('refusal', false, 'this primary is older than its mirror', 'Use backfresh to bring the newer data home, or launchrefresh -f to overwrite it.'),
   TDMF_LINEAGE_MIRROR_BEHIND: row('refusal', false, 'the mirror lost writes that it had acknowledged', 'Look for what happened to its disk; a checksum refresh mends it by itself.'),
-  TDMF_LINEAGE_SPLIT: row('refusal', false, 'both sides changed since they were last equal: {here} bytes here, {there} bytes there', 'Decide which side to keep: launchrefresh keeps this one, launchbackfresh the other.'),
-  TDMF_LINEAGE_NEWER: row('refusal', false, 'the mirror has {there} bytes of changes of its own that this primary does not have', 'Bring them home with launchbackfresh, or overwrite them with launchrefresh -c.'),
+  TDMF_LINEAGE_SPLIT: row('refusal', false, 'both sides changed since they were last equal: {here} here, on the mirror {there}', 'Decide which side to keep: launchrefresh keeps this one, launchbackfresh the other.'),
+  TDMF_LINEAGE_NEWER: row('refusal', false, 'the mirror has changes of its own that this primary does not have: {there}', 'Bring them home with launchbackfresh, or overwrite them with launchrefresh -c.'),
   TDMF_LINEAGE_OLD: row('refusal', false, 'the mirror is from an older time than this primary tracks', 'Run tdmfctl launchrefresh -c.'),
   TDMF_LINEAGE_UNVERIFIED: row('refusal', false, 'others wrote to the mirror, or nobody has verified it', 'Run tdmfctl launchrefresh -c.'),
   TDMF_LINEAGE_UNTRACKED: row('refusal', false, 'changes of this primary were not tracked since the two sides were last equal', 'Run tdmfctl launchrefresh: it compares everything.'),
@@ -90,6 +90,7 @@ export const errorTable = {
   // reco and checkpoint
   TDMF_RECO_STATE: row('refusal', false, 'the mirror is {state}: {why}', 'If the primary lives, let it finish; if it is lost, run reco --force and check the data before it is used.'),
   TDMF_MIRROR_NOT_OUT: row('refusal', true, 'the mirror is not handed out', 'Turn a checkpoint on, or run reco; until then it belongs to the RMD.'),
+  TDMF_MIRROR_IN_USE: row('refusal', true, '{path} is in use by {users}', 'Unmount it or end the program on the secondary first.'),
   TDMF_MIRROR_CLIENTS: row('refusal', true, 'the mirror still has {count} NBD connections', 'Close the clients on the secondary first.'),
   TDMF_CHECKPOINT_ON: row('refusal', false, 'a checkpoint is on, or about to be', 'Run tdmfctl checkpoint -off first.'),
   TDMF_CHECKPOINT_OFF: row('refusal', false, 'no checkpoint is on', 'Nothing to do.'),

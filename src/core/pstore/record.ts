@@ -72,6 +72,11 @@ export interface GroupRecord {
   readonly clean: boolean;
   /** Whether a PMD shall run: a restart launches it again (MD 34). */
   readonly pmdLaunched: boolean;
+  /**
+   * Names that launch (Rule 50): a restart of ours is the same launch, so that killrmd on the secondary
+   * stays in force until the operator launches anew.
+   */
+  readonly launch: string | undefined;
   readonly era: string;
   /** Last stamped write of `era`; exact after a clean stop. */
   readonly sequence: number;
@@ -116,6 +121,7 @@ export function firstRecord(
     mode: 'passthru',
     clean: false,
     pmdLaunched: false,
+    launch: undefined,
     era,
     sequence: 0,
     lease: sequenceLeaseStep,
