@@ -41,9 +41,11 @@ export interface PrimaryInfo {
   readonly secondary: string;
   readonly pstore: string;
   readonly sync: {
-    readonly mode: 'async' | 'sync' | 'nearsync';
+    readonly mode: 'async' | 'near-sync' | 'sync';
     readonly depth: number;
     readonly timeoutSeconds: number;
+    /** Writes do not wait although they should: the secondary did not answer in time. */
+    readonly degraded: boolean;
   };
   readonly bab: {
     readonly entries: number;

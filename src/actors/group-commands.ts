@@ -8,6 +8,7 @@ import type { GroupRecord } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
 import type { DriverMessage, PmdMessage, PrimaryLineage, RefreshKind } from './messages.js';
 import { Outbox } from './outbox.js';
+import type { ChunkTunables } from './pmd-options.js';
 
 /** Questions to the neighbours; each has at most one answer that counts, the newest. */
 export type Question = 'graced' | 'markedAll' | 'marked' | 'committed' | 'cleared' | 'dropped';
@@ -141,6 +142,15 @@ export class GroupCommands {
     if (this.#attempt) this.#babEra = undefined;
     this.#attempt = false;
     this.#pmd.tell({ type: 'pmd.abort', refreshId, again });
+  }
+
+  /** I2, I3; depth 0 is async. */
+  sync(depth: number, timeoutMs: number): void {
+    this.#driver.tell({ type: 'driver.sync', depth, timeoutMs });
+  }
+
+  tuneLink(tunables: ChunkTunables): void {
+    this.#pmd.tell({ type: 'pmd.tunables', ...tunables });
   }
 
   flush(): void {

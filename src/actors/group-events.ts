@@ -97,6 +97,10 @@ export interface GroupEventPayloads {
   'group.uncleanStart': { readonly was: ModeWord; readonly code: string; readonly remedy: string };
   /** Rule 33: local devices changed while the group was stopped. */
   'group.unverified': { readonly changes: readonly string[] };
+  /** Rule 40: a write waited SYNCMODETIMEOUT; so many were answered, and none waits for now. */
+  'sync.timedOut': { readonly waited: number };
+  /** The secondary has caught up, after so long: writes wait for it again. */
+  'sync.restored': { readonly seconds: number };
   'device.failed': {
     readonly device: string;
     readonly operation: string;

@@ -6,6 +6,7 @@
 import type { GroupMode, GroupRecord } from '../core/pstore/record.js';
 import type { Connection } from '../machines/refusals.js';
 import type { ModeWord } from './group-events.js';
+import type { SyncStatus } from './group-tunables.js';
 import type { Divergence, MirrorState, Position } from './messages.js';
 import type { RefreshStatus } from './refresh-meter.js';
 
@@ -41,6 +42,7 @@ export interface GroupStatus {
   readonly mapAll: boolean;
   readonly unverified: boolean;
   readonly tunables: GroupRecord['tunables'];
+  readonly sync: SyncStatus;
   /** What the operator should know, most important first. */
   readonly reasons: readonly Problem[];
 }

@@ -21,11 +21,17 @@ import { needsUnion, verdictOf } from '../machines/verdict.js';
 import type { Actor, ActorContext, Address } from './actor.js';
 import { type GroupHands, groupMachineOf, randomId } from './group-actions.js';
 import { GroupCommands, type Question } from './group-commands.js';
+import { askDirt, restoreDirt, saveDirt } from './group-dirt.js';
 import { GroupNews } from './group-news.js';
 import type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 import { withPositions } from './group-positions.js';
 import { type GroupStatus, leafOf, modeWord, shownMode } from './group-status.js';
-import { refreshTimeoutMsOf } from './group-tunables.js';
+import {
+  checkedTunables,
+  GroupTunables,
+  refreshTimeoutMsOf,
+  syncStatus,
+} from './group-tunables.js';
 import { mustBeAccepted, requestOf } from './group-verbs.js';
 import { waitFor } from './group-waits.js';
 import { machineClock } from './machine-clock.js';
@@ -45,16 +51,20 @@ export async function startGroup(
   const pstore = context.address<never>(options.pstore ?? 'pstore');
   const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
   const loaded = await pstore.ask<GroupRecord | null | undefined>({ kind: 'pstore.load', group });
+  const found = await askDirt(pstore, group, devices);
   const decision = decideStart(loaded ?? undefined, {
     group,
     devices,
     tunables,
+    heatKnown: found.heatKnown,
+    released: found.released,
     newEra: randomId(context.random),
     newRefreshId: randomId(context.random),
     restarted,
   });
   // Not clean any more, durably, before the driver hears a word of us (H31, Rule 8a).
   await pstore.ask({ kind: 'pstore.save', record: decision.record });
+  await restoreDirt(context, options, decision.dirt, found, loaded?.savedMap ?? undefined);
   const started = new Group(context, options, pstore, nodeId, decision.record);
   started.begin(decision, loaded?.mode ?? 'passthru');
   return started;
@@ -62,6 +72,7 @@ export async function startGroup(
 
 class Group implements Actor<GroupMessage> {
   readonly #context: ActorContext;
+  readonly #options: GroupOptions;
   readonly #group: number;
   readonly #driverActor: string;
   readonly #control: GroupControlView;
@@ -69,6 +80,7 @@ class Group implements Actor<GroupMessage> {
   readonly #keeper: RecordKeeper;
   readonly #news: GroupNews;
   readonly #hands: GroupHands;
+  readonly #tunables: GroupTunables;
   readonly #machine: ReturnType<typeof runMachine>;
   #publishedMode: GroupMode;
   #link: LinkState = 'stopped';
@@ -87,11 +99,18 @@ class Group implements Actor<GroupMessage> {
     const { group } = options;
     const { driver = `g${group}/driver`, pmd = `g${group}/pmd` } = options;
     this.#context = context;
+    this.#options = options;
     this.#group = group;
     this.#driverActor = driver;
     this.#control = new GroupControlView(options.control);
     this.#commands = new GroupCommands(context, { driver, pmd }, nodeId);
     this.#news = new GroupNews(context, group);
+    this.#tunables = new GroupTunables(
+      this.#commands,
+      this.#news,
+      context.clock,
+      this.#control.syncDegraded,
+    );
     const guarded = (run: () => void) => context.guard(run);
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
       current: (current) => withPositions(current, this.#control, this.#commands),
@@ -139,6 +158,7 @@ class Group implements Actor<GroupMessage> {
       // Without this observer XState throws on a timer of its own, past the wall of this actor (H46).
       error: (error) => this.#context.fail(error),
     });
+    this.#tunables.apply(record.tunables);
     this.#machine.start();
     this.#commands.tellLineage(this.#keeper.durable);
   }
@@ -184,6 +204,9 @@ class Group implements Actor<GroupMessage> {
         this.#news.publish('device.failed', { device, operation, errno });
         break;
       }
+      case 'driver.syncDegraded':
+        this.#tunables.syncDegraded(message.degraded, message.waited);
+        break;
       case 'link.connecting':
       case 'pmd.stopped':
         this.#send({ type: message.type });
@@ -231,7 +254,6 @@ class Group implements Actor<GroupMessage> {
       case 'pmd.devicesClosed':
       case 'driver.markerStamped':
       case 'driver.door':
-      case 'driver.syncDegraded':
       case 'backfresh.progressed':
       case 'backfresh.finished':
       case 'backfresh.failed':
@@ -295,7 +317,9 @@ class Group implements Actor<GroupMessage> {
     return { mode: modeWord(this.#publishedMode), connection: connectionOf(this.#link) };
   }
 
-  async #set(tunables: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+  async #set(given: GroupRecord['tunables']): Promise<GroupRecord['tunables']> {
+    const tunables = checkedTunables(given);
+    if (Object.keys(tunables).length === 0) return this.#keeper.durable.tunables;
     this.#keeper.change((record) => ({ ...record, tunables: { ...record.tunables, ...tunables } }));
     this.#keeper.persist();
     await this.#keeper.settled();
@@ -328,13 +352,12 @@ class Group implements Actor<GroupMessage> {
     }
     const clean = (await this.#driverEnded()) && this.#nothingInFlight();
     this.#machine.stop();
-    // The maps are memory; the next start compares everything that is not known to be equal.
-    this.#keeper.change((record) => ({
-      ...record,
-      clean,
-      devices: asked.devices,
-      mapAll: record.mapAll || record.mode === 'tracking' || record.mode === 'refresh',
-    }));
+    // Rule 31: what the BAB still holds becomes marks, and the map a file that the next start believes.
+    const { mapAll, mode, unverified } = this.#keeper.record;
+    const empty = mapAll || mode === 'passthru' || (mode === 'normal' && !unverified);
+    const saves = clean && !empty;
+    const savedMap = saves ? await saveDirt(this.#context, this.#options) : undefined;
+    this.#keeper.change((record) => ({ ...record, clean, savedMap, devices: asked.devices }));
     this.#keeper.persist();
     await this.#keeper.settled();
     this.#keeper.close();
@@ -452,6 +475,7 @@ class Group implements Actor<GroupMessage> {
   #recordSaved(durable: GroupRecord, latest: boolean): void {
     this.#news.pstoreProblem = undefined;
     if (!this.#stopping) {
+      this.#tunables.apply(durable.tunables);
       this.#commands.leaseSaved(durable);
       this.#commands.tellLineage(durable);
     }
@@ -521,6 +545,7 @@ class Group implements Actor<GroupMessage> {
       mapAll: record.mapAll,
       unverified: record.unverified,
       tunables: record.tunables,
+      sync: syncStatus(durable.tunables, this.#control.syncDegraded),
       reasons: this.#news.reasons(),
     };
   }

@@ -111,8 +111,15 @@ export type PmdMessage =
    * (none: wait for more). `pmd.devicesClosed` follows, and until then the lock is held (H22).
    */
   | { type: 'pmd.devices'; devices: SharedDevices }
-  /** CHUNKSIZE or CHUNKDELAY was set (tdmfset). */
-  | { type: 'pmd.tunables'; chunkSizeKb: number; chunkDelayMs: number };
+  /** A tunable of the link was set (tdmfset). */
+  | {
+      type: 'pmd.tunables';
+      chunkSizeKb: number;
+      chunkDelayMs: number;
+      compression: boolean;
+      /** REFRESHRATE; 0: no limit of the operator's. */
+      refreshRateKb: number;
+    };
 
 export type GroupMessage =
   | { type: 'driver.overflowed'; sequence: number }
@@ -124,7 +131,10 @@ export type GroupMessage =
   | { type: 'driver.markerStamped'; token: number; sequence: number }
   | { type: 'driver.cleared'; token: number }
   | { type: 'driver.door'; token: number; open: boolean }
-  /** Writers no longer wait for the secondary, or do again (I2, Rule 40). */
+  /**
+   * Writers no longer wait for the secondary, or do again (I2, Rule 40). `waited`: how many were
+   * answered without it.
+   */
   | { type: 'driver.syncDegraded'; degraded: boolean; waited: number }
   | { type: 'driver.flushed'; token: number; errorCode: string | undefined }
   | { type: 'driver.ioFailed'; device: string; operation: string; errno: number }

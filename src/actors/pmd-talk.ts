@@ -15,50 +15,46 @@ import type { BabReader } from '../core/bab/reader.js';
 import type { DeviceMap } from '../core/bitmap/device-map.js';
 import { babEntryPayloadMax, heartbeatMs } from '../core/constants.js';
 import { FrameBuffers } from '../core/engine/frame-buffers.js';
-import { type OpenRefresh, primarySide } from '../core/engine/handshake.js';
 import { Window } from '../core/engine/window.js';
-import type { ErrorDetails } from '../core/errors.js';
-import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
+import type { LineageDecision } from '../core/lineage/decide.js';
 import { decodeSecret } from '../core/psk.js';
+import type { EntryTable } from '../core/wire/entry.js';
 import { protocolVersion } from '../core/wire/frame.js';
-import type { Ack, ControlMessage, EraHandOver, Welcome } from '../core/wire/messages.js';
-import { bytesInWords, timeInWords } from '../core/words.js';
-import type { ActorContext } from './actor.js';
-import { EntrySender } from './entry-sender.js';
 import type {
-  Divergence,
-  GroupMessage,
-  MirrorState,
-  PrimaryLineage,
-  RefreshKind,
-} from './messages.js';
+  Ack,
+  ControlMessage,
+  EraHandOver as EraOffer,
+  Welcome,
+} from '../core/wire/messages.js';
+import type { ActorContext } from './actor.js';
+import { DriverBell } from './driver-bell.js';
+import { EntrySender } from './entry-sender.js';
+import type { GroupMessage, MirrorState, PrimaryLineage } from './messages.js';
+import { PmdHome } from './pmd-home.js';
 import { type LinkOwner, PmdLink } from './pmd-link.js';
 import type { ChunkTunables, PmdOptions } from './pmd-options.js';
 import { PmdPump, type PumpSources } from './pmd-pump.js';
 import type { PmdRefresh } from './pmd-refresh.js';
 import type { PmdSession } from './pmd-session.js';
+import { PmdStanding } from './pmd-standing.js';
 
 export class PmdTalk implements LinkOwner, PumpSources {
   readonly link: PmdLink;
   readonly entries: EntrySender;
+  readonly bell: DriverBell;
   launch = '';
   tunables: ChunkTunables;
   /** The refresh that is carried out now, if any. */
   run: PmdRefresh | undefined;
-  /** A refresh that was committed; the lineage goes on naming it until the group has recorded that. */
-  committedId: string | undefined;
+  readonly standing: PmdStanding;
+  readonly home: PmdHome;
   readonly #context: ActorContext;
   readonly #options: PmdOptions;
   readonly #reader: BabReader;
-  readonly #maps: readonly DeviceMap[];
   readonly #tell: (message: GroupMessage) => void;
   readonly #pump: PmdPump;
-  #lineage: PrimaryLineage | undefined;
-  #welcome: Welcome | undefined;
-  /** What the table said last of this session. */
-  #decision: LineageDecision | undefined;
   /** The era that was offered to the mirror and not taken yet. */
-  #offered: EraHandOver | undefined;
+  #offered: EraOffer | undefined;
   #toldDrained = false;
   #settled = false;
 
@@ -72,35 +68,39 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#context = context;
     this.#options = options;
     this.#reader = reader;
-    this.#maps = maps;
     this.#tell = tell;
     this.tunables = options.tunables;
     this.entries = new EntrySender(reader, new FrameBuffers());
+    this.bell = new DriverBell(context, reader.control, options.driverActor);
     this.#pump = new PmdPump(context, reader, this);
     const { host, port, secret } = options.target;
     const key = decodeSecret(secret);
     assert(key !== undefined, 'a group file with this key was read');
     const { tcpWindowBytes } = options.tunables;
     this.link = new PmdLink(context, { host, port, key, tcpWindowBytes }, this, tell);
+    this.standing = new PmdStanding(this.entries, reader, maps, options.loopback);
+    this.home = new PmdHome(context, this.standing, {
+      link: this.link,
+      tell,
+      offer: (session, { from, era, s0 }) => this.#offer(session, { from, era, s0, adopt: false }),
+    });
   }
 
   async stop(): Promise<void> {
     await this.link.stop();
-  }
-
-  get lineage(): PrimaryLineage | undefined {
-    return this.#lineage;
+    this.bell.close();
   }
 
   /** The record says something new. A session that waits for an order may have got it. */
   learn(lineage: PrimaryLineage): void {
-    const before = this.#lineage?.order;
-    this.#lineage = lineage;
+    const before = this.standing.lineage?.order;
+    this.standing.lineage = lineage;
     if (lineage.appending) this.#toldDrained = false;
-    const session = this.#admitted;
-    if (session === undefined) return;
+    this.home.keepPurpose();
     if (lineage.order !== undefined && lineage.order !== before && this.run === undefined) {
-      this.#judgeAgain(session);
+      const session = this.#admitted;
+      if (session === undefined) this.link.send({ type: 'retry.hurried' });
+      else this.#judgeAgain(session);
     }
     this.#tellDrained();
   }
@@ -109,7 +109,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
   startRun(run: PmdRefresh): void {
     this.run = run;
     const { entries } = this;
-    entries.drain.end();
+    this.standing.streamEnds();
     // Append is off: nothing of before is ever drained (Rule 12.3). The map should have all of it.
     entries.markPending(run.maps);
     entries.dropThrough(entries.generation);
@@ -118,14 +118,32 @@ export class PmdTalk implements LinkOwner, PumpSources {
     else if (!this.#attachRun(session)) this.#judgeAgain(session);
   }
 
+  /** Everything published is in the map: it is forgotten, not drained (Rule 12.3). */
+  drop(): void {
+    this.standing.streamEnds();
+    this.entries.dropAll();
+  }
+
+  /** The operator overrode the mode: the mirror is looked at again, with what he said. */
+  judgeAnew(): void {
+    if (this.link.session !== undefined) this.link.send({ type: 'session.renew' });
+    else this.link.send({ type: 'retry.hurried' });
+  }
+
+  /** To a secondary that has admitted us; without one nobody needs to hear it. */
+  say(message: ControlMessage): void {
+    this.#admitted?.control(message);
+  }
+
   wantFlush(): void {
     this.#pump.wantFlush();
   }
 
   opened(session: PmdSession): void {
     const { nodeId, loopback, version, deviceList } = this.#options;
-    const side = this.#side();
+    const side = this.standing.side(this.run);
     const { era, s0, stamped, released, sentMax, lease, refreshId, refreshKind } = side;
+    this.home.purpose = this.home.wanted;
     session.control({
       kind: 'hello',
       protocol: protocolVersion,
@@ -145,24 +163,24 @@ export class PmdTalk implements LinkOwner, PumpSources {
       lease,
       refreshId,
       refreshKind,
-      purpose: refreshKind === 'back' ? 'backfresh' : 'mirror',
+      purpose: this.home.purpose,
     });
   }
 
   connected(session: PmdSession): void {
-    const mirrorState = mirrorStateOf(this.#welcome!.state);
+    const mirrorState = mirrorStateOf(this.standing.welcome!.state);
     this.#tell({ type: 'link.connected', peer: session.peer, mirrorState });
   }
 
   detached(): void {
     this.#pump.detach();
-    this.#welcome = undefined;
-    this.#decision = undefined;
+    this.standing.sessionEnded();
     this.#offered = undefined;
     this.#toldDrained = false;
     this.#settled = false;
     this.entries.drain.end();
     this.run?.linkLost();
+    this.home.back?.linkLost();
     // Until the next session says otherwise, everything that is not durable is to be sent again.
     this.#reader.setSent(this.#reader.durable);
     this.#reader.awake();
@@ -183,14 +201,18 @@ export class PmdTalk implements LinkOwner, PumpSources {
         break;
       case 'refreshReady':
         // An answer to a refresh that was killed meanwhile says nothing.
+        // What was asked before this word is answered, or never will be.
+        session.hashesUnderWay = 0;
         if (this.run?.ready(message.refreshId, message.kept)) this.#settle();
+        if (this.home.back?.ready(message.refreshId, message.kept)) this.#settle();
         break;
       case 'dirt':
-        this.#breachIf(session, this.run?.dirt(message));
+        this.#breachIf(session, (this.home.back ?? this.run)?.dirt(message));
         break;
       case 'differs':
+        session.hashesUnderWay = Math.max(0, session.hashesUnderWay - 1);
         if (message.batch > session.hashBatches) session.breach('an answer without a question');
-        else this.#breachIf(session, this.run?.compared(message));
+        else this.#breachIf(session, (this.home.back ?? this.run)?.compared(message));
         break;
       case 'committed':
         if (this.run?.committed(message.refreshId, message.era, message.mark)) {
@@ -198,10 +220,17 @@ export class PmdTalk implements LinkOwner, PumpSources {
         }
         break;
       case 'stateChanged':
-        if (this.#welcome !== undefined) {
-          this.#welcome = { ...this.#welcome, state: message.state };
-        }
+        this.standing.stateChanged(message.state);
         this.#tell({ type: 'mirror.stateChanged', mirrorState: mirrorStateOf(message.state) });
+        break;
+      case 'checkpointState': {
+        const { state, sequence, code } = message;
+        if (state !== 'failed') this.standing.checkpointChanged(state);
+        this.#tell({ type: 'checkpoint.changed', state, sequence, code });
+        break;
+      }
+      case 'checkpointWanted':
+        this.#tell({ type: 'checkpoint.wanted', on: message.on });
         break;
       case 'eraTaken':
         this.#eraTaken(session, message.era);
@@ -209,6 +238,11 @@ export class PmdTalk implements LinkOwner, PumpSources {
       default:
         session.breach(`a secondary does not send ${message.kind}`);
     }
+  }
+
+  /** Blocks of the mirror, in a backfresh. */
+  blocks(bytes: Uint8Array, table: EntryTable): void {
+    this.#breachIf(this.link.session!, this.home.back?.blocks(bytes, table));
   }
 
   ack(ack: Readonly<Ack>): void {
@@ -232,6 +266,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
       return;
     }
     this.entries.publishPositions();
+    this.bell.durableMoved();
     if (ack.freedBytes > 0) this.#settle();
     this.#tellDrained();
     this.schedule();
@@ -252,7 +287,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
   }
 
   #welcomed(session: PmdSession, welcome: Welcome): void {
-    if (this.#welcome !== undefined) {
+    if (this.standing.welcome !== undefined) {
       session.breach('a second welcome');
       return;
     }
@@ -260,23 +295,27 @@ export class PmdTalk implements LinkOwner, PumpSources {
       session.breach('a window that holds no frame');
       return;
     }
-    this.#welcome = welcome;
+    this.standing.welcome = welcome;
     this.#pump.attach(session, new Window(welcome.windowBytes));
     const { run } = this;
     if (run?.awaitsVerdict === true && run.committedMeanwhile(welcome)) this.#committed(run);
-    const decision = decideLineage(this.#side(), welcome);
+    if (this.home.handsOver) {
+      this.link.send({ type: 'peer.welcomed' });
+      this.home.offer(session);
+      return;
+    }
+    const decision = this.standing.judge(this.run);
     this.#context.log.write('info', 'handshake', { row: decision.row, action: decision.action });
-    this.#decision = decision;
     this.#follow(session, decision);
   }
 
   #follow(session: PmdSession, decision: LineageDecision): void {
     const { action, code, era, from, sentMax, drain, row } = decision;
     if (code !== undefined && (action === 'refuse' || action === 'wait')) {
-      this.#tell({ type: 'lineage.diverged', row, code, ...this.#divergence() });
+      this.#tell({ type: 'lineage.diverged', row, code, ...this.standing.divergence() });
     }
     if (action === 'refuse') {
-      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', { what: row, ...inWords(this.#divergence()) });
+      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', this.standing.apart(row));
       return;
     }
     if (action === 'resume' || drain) {
@@ -288,39 +327,43 @@ export class PmdTalk implements LinkOwner, PumpSources {
     }
     this.link.send({ type: 'peer.welcomed' });
     this.#tellDecided(decision);
-    if (action === 'era' && this.#lineage!.appending) this.#offer(session, decision);
-    this.#attachRun(session);
+    this.#offerIfAppending(session, decision);
+    if (this.home.purpose === 'backfresh') this.home.attach(session);
+    else this.#attachRun(session);
     this.#tellDrained();
     this.schedule();
   }
 
   /** Something was ordered while the session is there; what the mirror has by now is known. */
   #judgeAgain(session: PmdSession): void {
-    const decision = decideLineage(this.#side(), this.#mirrorNow());
-    const before = this.#decision;
-    this.#decision = decision;
+    const before = this.standing.decision;
+    const decision = this.standing.judge(this.run);
     if (decision.action === 'refuse') {
       this.#follow(session, decision);
       return;
     }
     if (decision.row !== before?.row) this.#tellDecided(decision);
-    if (decision.action === 'era' && this.#lineage!.appending) this.#offer(session, decision);
+    this.#offerIfAppending(session, decision);
     this.#attachRun(session);
   }
 
   /** The refresh there is, if the table allows it for this mirror. */
   #attachRun(session: PmdSession): boolean {
-    const { run } = this;
-    if (run === undefined || this.#decision === undefined) return false;
-    if (!permits(this.#decision, run.kind)) return false;
-    run.attach(session, this.#welcome!, this.#decision.union);
+    const { run, standing } = this;
+    if (run === undefined || !standing.permits(run.kind)) return false;
+    run.attach(session, standing.welcome!, standing.decision!.union);
     return true;
   }
 
   /** Rule 8b: the mirror goes on in the era that is appended, exactly where it stands. */
-  #offer(session: PmdSession, { era, from, adopt }: LineageDecision): void {
-    const { position } = this.#mirrorNow();
-    this.#offered = { kind: 'era', from: position, era, s0: from, adopt };
+  #offerIfAppending(session: PmdSession, { action, era, from, adopt }: LineageDecision): void {
+    const { lineage, position } = this.standing;
+    if (action !== 'era' || !lineage!.appending) return;
+    this.#offer(session, { from: position, era, s0: from, adopt });
+  }
+
+  #offer(session: PmdSession, offer: Omit<EraOffer, 'kind'>): void {
+    this.#offered = { kind: 'era', ...offer };
     session.control(this.#offered);
   }
 
@@ -331,34 +374,24 @@ export class PmdTalk implements LinkOwner, PumpSources {
       return;
     }
     this.#offered = undefined;
+    this.standing.eraTaken(era, offered.s0, offered.adopt);
+    this.#settle();
+    if (this.home.taken()) return;
     if (!this.entries.begin(era, offered.s0)) {
       this.link.refuse('TDMF_LINEAGE_MIRROR_BEHIND', {});
       return;
     }
-    this.#settle();
     this.#tell({ type: 'pmd.eraTaken', era });
     this.schedule();
   }
 
-  /** The welcome, with what was streamed since. */
-  #mirrorNow(): Welcome {
-    const welcome = this.#welcome!;
-    const { era, applied, durable } = this.entries.drain;
-    if (era === undefined) return welcome;
-    return {
-      ...welcome,
-      position: { era, sequence: Math.max(applied, durable) },
-      durable: { era, sequence: durable },
-    };
-  }
-
   get #admitted(): PmdSession | undefined {
-    return this.#decision === undefined ? undefined : this.link.session;
+    return this.standing.decision === undefined ? undefined : this.link.session;
   }
 
   #tellDecided({ row, action, drain, code }: LineageDecision): void {
     if (action === 'refuse' || action === 'back') return;
-    const { own } = this.#welcome!;
+    const { own } = this.standing.welcome!;
     this.#tell({
       type: 'link.decided',
       row,
@@ -373,52 +406,22 @@ export class PmdTalk implements LinkOwner, PumpSources {
   /** R1: everything that was appended before is durable over there. */
   #tellDrained(): void {
     const { drain } = this.entries;
-    if (this.#toldDrained || this.run !== undefined || this.#lineage!.appending) return;
+    if (this.#toldDrained || this.run !== undefined) return;
+    if (this.#admitted === undefined || this.standing.lineage!.appending) return;
     if (drain.era === undefined || this.#reader.pending > 0) return;
     this.#toldDrained = true;
     this.#tell({ type: 'pmd.drained' });
-  }
-
-  /** What both sides have that the other has not, for whoever must decide. */
-  #divergence(): Divergence {
-    const { changes, bytes, since } = this.#welcome!.own;
-    const here = this.#maps.reduce((sum, map) => sum + map.dirtyBytes, 0);
-    return {
-      hereBytes: here + this.#reader.control.snapshot().bytes,
-      thereBytes: changes === 'unknown' ? null : bytes,
-      since,
-    };
   }
 
   #breachIf(session: PmdSession, problem: string | undefined): void {
     if (problem !== undefined) session.breach(problem);
   }
 
-  #openRefresh(): OpenRefresh {
-    const { run } = this;
-    const { refreshId, refreshKind, order } = this.#lineage!;
-    if (run !== undefined) {
-      // Only an operator begins a full one.
-      const own = run.kind === 'full' ? 'full' : undefined;
-      const ordered = refreshId === run.refreshId ? order : own;
-      return { refreshId: run.refreshId, refreshKind: run.kind, order: ordered, running: true };
-    }
-    if (refreshId === undefined || refreshId !== this.committedId) {
-      return { refreshId, refreshKind, order, running: false };
-    }
-    return { refreshId: undefined, refreshKind: undefined, order: undefined, running: false };
-  }
-
-  #side() {
-    const { loopback } = this.#options;
-    return primarySide(this.#lineage!, this.entries.babSide(), loopback, this.#openRefresh());
-  }
-
   #committed(run: PmdRefresh): void {
     const { refreshId } = run;
     const position = { era: run.era!, sequence: run.mark! };
     this.run = undefined;
-    this.committedId = refreshId;
+    this.standing.committed(refreshId, position);
     void run.end(true);
     this.#tell({ type: 'refresh.committed', refreshId, position });
   }
@@ -438,36 +441,9 @@ export class PmdTalk implements LinkOwner, PumpSources {
   }
 }
 
-/** Whether what the table says allows a refresh of this kind: it may do more than is needed. */
-function permits({ action, drain }: LineageDecision, kind: RefreshKind): boolean {
-  switch (action) {
-    case 'refresh':
-      return kind === 'full';
-    case 'refresh-resume':
-      return true;
-    case 'resume':
-    case 'smart':
-    case 'era':
-      return kind !== 'full' && !drain;
-    case 'checksum':
-      return kind === 'checksum' && !drain;
-    case 'back':
-    case 'wait':
-    case 'refuse':
-      return false;
-  }
-}
-
 function mirrorStateOf(state: Welcome['state']): MirrorState {
   return state === 'never' ? 'unknown' : state;
 }
 
 /** Two of the largest frames a refresh sends: half of the window must hold one. */
 const windowBytesMin = 4 * babEntryPayloadMax;
-
-/** For the holes of TDMF_LINEAGE_*. */
-function inWords({ hereBytes, thereBytes, since }: Divergence): ErrorDetails {
-  const amount = thereBytes === null ? 'nobody knows how much' : bytesInWords(thereBytes);
-  const when = since === 0 ? '' : ` since ${timeInWords(since)}`;
-  return { here: bytesInWords(hereBytes), there: `${amount}${when}` };
-}

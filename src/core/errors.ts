@@ -61,6 +61,7 @@ export const errorTable = {
   TDMF_RMD_NO_GROUP: row('operating', false, 'the secondary has no s{group}.cfg', 'Run tdmfctl config export-secondary on the primary and copy the file.'),
   TDMF_RMD_SELF: row('operating', false, 'the peer is this very host, and the group is not a loopback configuration', 'Correct the secondary host.'),
   TDMF_RMD_BARRED: row('operating', false, 'the RMD was killed by the operator', 'Run killpmd and launchpmd to bring it back.'),
+  TDMF_RMD_BUSY: row('operating', true, 'the I/O of the session before has not ended for {seconds} s', 'Check the disks of the mirror; it is tried again by itself.'),
   TDMF_RMD_FAILED: row('operating', true, 'the mirror side failed: {why}', 'Check the disk and the log of the secondary.'),
   // lineage
   TDMF_LINEAGE_NEVER: row('refusal', false, 'the mirror was never refreshed', 'Run tdmfctl launchrefresh -f.'),
@@ -80,7 +81,7 @@ export const errorTable = {
   TDMF_REFRESH_NOT_RUNNING: row('refusal', false, 'no refresh is running', 'Nothing to do.'),
   TDMF_PMD_RUNNING: row('refusal', false, 'the PMD is already running', 'Nothing to do.'),
   TDMF_PMD_NOT_RUNNING: row('refusal', false, 'the PMD is not running', 'Run tdmfctl launchpmd.'),
-  TDMF_UNCLEAN_START: row('operating', false, 'the group was not stopped cleanly, changes may be unknown', 'Run tdmfctl launchrefresh -f.'),
+  TDMF_UNCLEAN_START: row('operating', false, 'the group was not stopped cleanly: what may differ from the mirror is compared', 'A smart refresh brings the mirror back; run tdmfctl launchrefresh if none begins.'),
   // reco and checkpoint
   TDMF_RECO_STATE: row('refusal', false, 'the mirror is {state}: {why}', 'If the primary lives, let it finish; if it is lost, run reco --force and check the data before it is used.'),
   TDMF_MIRROR_NOT_OUT: row('refusal', true, 'the mirror is not handed out', 'Turn a checkpoint on, or run reco; until then it belongs to the RMD.'),
@@ -98,6 +99,8 @@ export const errorTable = {
   TDMF_CONFIG_INVALID: row('usage', false, '{file}: {problem}', 'Correct the file and run tdmfctl config check.'),
   TDMF_CONFIG_OPEN: row('operating', false, '{file} holds a secret and others may read it (mode {mode})', 'Run chmod 600 on it; if others could read it, make a new group.'),
   TDMF_CONFIG_MISSING: row('usage', false, '{file} does not exist', 'Run tdmfctl config add-group.'),
+  TDMF_TUNABLE_INVALID: row('usage', false, '{problem}', 'Run tdmfctl set -g N to see the tunables; docs/configuration.md says what they do.'),
+  TDMF_TUNABLE_UNRECORDED: row('refusal', false, 'the group was never started: its file has the word on tunables', 'Set tunables: in p###.cfg, or start the group first.'),
   TDMF_CONFIRM: row('refusal', false, '{loss}', 'Say --yes if that is meant.'),
   TDMF_USAGE: row('usage', false, '{problem}', 'See tdmfctl help.'),
   // pstore
@@ -111,6 +114,8 @@ export const errorTable = {
   TDMF_PSTORE_OLD: row('operating', false, 'the pstore {path} has the layout of an earlier version ({version})', 'Move it away and run tdmfctl init; then every group needs a full refresh.'),
   // journal
   TDMF_JOURNAL_DAMAGED: row('operating', false, 'the journal {path} is damaged: {what}', 'Run tdmfctl launchrefresh -f on the primary.'),
+  TDMF_CHECKPOINT_ON: row('refusal', false, 'a checkpoint is on: the mirror belongs to applications', 'Run tdmfctl checkpoint -off first.'),
+  TDMF_CHECKPOINT_STATE: row('refusal', true, 'the mirror is {state}, which is no checkpoint', 'Wait until it is coherent, and try again.'),
   TDMF_JOURNAL_FULL: row('operating', true, 'the journal directory {path} has no space', 'Free space on the secondary.'),
   // daemon
   TDMF_HOME_LOCKED: row('operating', true, 'another tdmfd runs in {home}', 'Stop it first, or use another --home.'),

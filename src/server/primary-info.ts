@@ -1,5 +1,6 @@
 /** A primary group as `info` shows it, from its shared counters and its group actor's status. */
 import type { GroupStatus } from '../actors/group-status.js';
+import { syncStatus } from '../actors/group-tunables.js';
 import type { GroupConfig } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
 import type { BabPool } from '../core/bab/pool.js';
@@ -10,7 +11,6 @@ import type { StartedGroup } from './primary-groups.js';
 import { type Problem, withRemedy } from './problem.js';
 
 const nothing = { entries: 0, bytes: 0, sectors: 0, percent: 0 };
-const asynchronous = { mode: 'async', depth: 1, timeoutSeconds: 30 } as const;
 const noRates = { readKbps: 0, writeKbps: 0, actualNetKbps: 0, effectiveNetKbps: 0 };
 
 export function notStarted(
@@ -66,7 +66,7 @@ export function notReadable(group: number, pstore: string, problem: Problem): Pr
     primary: '?',
     secondary: '?',
     pstore,
-    sync: asynchronous,
+    sync: syncStatus({}, false),
     bab: nothing,
     lag: { entries: 0, bytes: 0, seconds: 0 },
     refresh: null,
@@ -99,6 +99,7 @@ export function primaryInfo(
   const oldest = snapshot.oldestAt === undefined ? 0 : (now.wallMs - snapshot.oldestAt) / 1000;
   return {
     ...configured(config, pstore),
+    ...(status !== undefined && { sync: status.sync }),
     started: true,
     divergence: divergenceOf(status),
     checkpoint: status?.checkpoint === 'on',
@@ -174,7 +175,7 @@ function configured(config: GroupConfig, pstore: string) {
     primary: config.primary.host,
     secondary: `${config.secondary.host}:${config.secondary.port}`,
     pstore,
-    sync: asynchronous,
+    sync: syncStatus(config.tunables, false),
   };
 }
 

@@ -18,7 +18,7 @@ import { BabPool } from '../core/bab/pool.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
 import { babShareMinBytes } from '../core/constants.js';
 import { isTdmfError } from '../core/errors.js';
-import { pstoreBytes } from '../core/pstore/layout.js';
+import { logPagesMin, pstoreBytes } from '../core/pstore/layout.js';
 import {
   type ClusterOptions,
   dataPath,
@@ -33,6 +33,9 @@ import { NbdClient } from './nbd-client.js';
 import { SimNode } from './node.js';
 import { SimHost } from './sim-host.js';
 import type { SimWorld } from './world.js';
+
+/** Small devices with small regions, few of them hot: they cool and are heated all the time. */
+const simHeat = { regionMin: 16 * 1024, hotTarget: 4 };
 
 /** A group that is started: its shared memory, for the actors and for the checkers. */
 export interface StartedGroup {
@@ -81,10 +84,10 @@ export class SimPrimary {
 
   async format(): Promise<void> {
     const process = this.node.process();
-    const device = await process.open({ path: pstorePath, access: 'readwrite' });
+    const device = await process.open({ path: pstorePath, access: 'readwrite', growable: true });
     const { clock, random } = this.#world;
     const slots = this.#options.groups;
-    await formatPstore({ device, opener: process, clock, random, slots });
+    await formatPstore({ device, opener: process, clock, random, slots, logPages: logPagesMin });
     await device.close();
     this.node.kill();
   }
@@ -103,7 +106,11 @@ export class SimPrimary {
     });
     this.host = host;
     this.#pool = BabPool.create({ bytes: this.#options.babBytes });
-    const device = await host.main.io.open({ path: pstorePath, access: 'readwrite' });
+    const device = await host.main.io.open({
+      path: pstorePath,
+      access: 'readwrite',
+      growable: true,
+    });
     if (!this.#is(host)) return;
     await host.main.actors.start('pstore', startPstore, { device, opener: host.main.io });
     for (let group = 0; group < this.#options.groups && this.#is(host); group++) {
@@ -223,6 +230,7 @@ export class SimPrimary {
       groupActor,
       pmdActor,
       recovering,
+      ...simHeat,
     });
     if (!this.#is(host)) return;
     const handles = await host.ask<SharedDevices>(driverActor, { kind: 'driver.share' });
@@ -240,13 +248,22 @@ export class SimPrimary {
       nodeId: 'node-a',
       loopback: false,
       version: '0.1.0',
-      tunables: { chunkSizeKb, chunkDelayMs, tcpWindowBytes: 0 },
+      tunables: {
+        chunkSizeKb,
+        chunkDelayMs,
+        compression: false,
+        refreshRateKb: 0,
+        tcpWindowBytes: 0,
+      },
       groupActor,
+      driverActor,
     });
     if (!this.#is(host)) return;
     const options: GroupOptions = {
       group,
       control: shared.control,
+      shared,
+      mapFile: `/home/p${group}.map`,
       restarted: recovering,
       devices: this.#stamps(),
       tunables: {},
@@ -283,7 +300,7 @@ export class SimPrimary {
     const home = host.thread('h0').actors;
     try {
       // H21: without a good flush the stop is not clean, and the next start says so.
-      await host.ask(`g${group}/driver`, { kind: 'driver.flush' });
+      await host.ask(`g${group}/driver`, { kind: 'driver.flush', last: true });
       if (!this.#is(host)) return;
       await home.stop(`g${group}/driver`);
       if (!this.#is(host)) return;

@@ -5,6 +5,7 @@
 import { duty } from '../core/bab/layout.js';
 import { AckChecker } from './checkers/acks.js';
 import { checkBounds } from './checkers/bounds.js';
+import { CrashDirtChecker } from './checkers/crash-dirt.js';
 import { DirtChecker } from './checkers/dirt.js';
 import { OrderChecker } from './checkers/order.js';
 import type { SimCluster } from './cluster.js';
@@ -21,6 +22,7 @@ interface Watched {
   readonly view: SecondaryView;
   readonly order: OrderChecker;
   readonly dirt: DirtChecker;
+  readonly crash: CrashDirtChecker;
   readonly acks: AckChecker;
   boots: number;
 }
@@ -43,6 +45,7 @@ export class Watch {
         view,
         order: new OrderChecker(history, view),
         dirt: new DirtChecker(history, view),
+        crash: new CrashDirtChecker(history, view, cluster.primary.node, group),
         acks: new AckChecker(view),
         boots: 0,
       };
@@ -74,9 +77,10 @@ export class Watch {
     if (world.delivered % 64 === 0) for (const workload of this.#workloads) workload.checkWaiting();
   }
 
-  checkDear({ group, dirt, acks }: Watched): void {
+  checkDear({ group, dirt, crash, acks }: Watched): void {
     const { primary } = this.#cluster;
     acks.check();
+    crash.check();
     const started = primary.started.get(group);
     if (started === undefined) return;
     const pool = primary.pool();

@@ -18,7 +18,7 @@ export function primaryOf(change: Partial<PrimaryInfo> = {}): PrimaryInfo {
     primary: 'pumbaa',
     secondary: 'kali:575',
     pstore: '/var/lib/tdmf/pstore',
-    sync: { mode: 'async', depth: 1, timeoutSeconds: 30 },
+    sync: { mode: 'async', depth: 1, timeoutSeconds: 30, degraded: false },
     bab: { entries: 0, bytes: 0, sectors: 0, percent: 0 },
     lag: { entries: 0, bytes: 0, seconds: 0 },
     refresh: null,

@@ -4,11 +4,21 @@
  * told. The network delays, holds a bounded number of bytes, and is cut at any byte.
  */
 import { crc32c } from '../../src/core/checksum.js';
-import { heartbeatMs, mapBlockBytes } from '../../src/core/constants.js';
+import {
+  frameHeaderBytes,
+  heartbeatMs,
+  mapBlockBytes,
+  wireEntryBytes,
+} from '../../src/core/constants.js';
 import { TdmfError, type TdmfErrorCode } from '../../src/core/errors.js';
 import { emptyAck } from '../../src/core/wire/ack.js';
 import { decodeControl } from '../../src/core/wire/codec.js';
-import { decodeEntry, emptyWireEntry, validateEntries } from '../../src/core/wire/entry.js';
+import {
+  decodeEntry,
+  emptyWireEntry,
+  encodeEntry,
+  validateEntries,
+} from '../../src/core/wire/entry.js';
 import type { FrameHeader } from '../../src/core/wire/frame.js';
 import {
   type Ack,
@@ -41,7 +51,7 @@ export interface SentPiece extends WireEntry {
   readonly session: number;
 }
 
-type Phase = 'hello' | 'admitted' | 'stream' | 'phaseA' | 'phaseB';
+type Phase = 'hello' | 'admitted' | 'stream' | 'phaseA' | 'phaseB' | 'source';
 
 const silent: LinkHandlers = { data: () => {}, drained: () => {}, closed: () => {} };
 const highWaterBytes = 1024 * 1024;
@@ -131,6 +141,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
   #phaseB: { refreshId: string; era: string; s0: number } | undefined;
   #mark: { mark: number; blocks: number } | undefined;
   #era = '';
+  #sentBlocks = 0;
   /** Stops the network: bytes stay under way. */
   stalled = false;
 
@@ -245,6 +256,11 @@ export class ScriptedSession implements LinkConnection, FrameSink {
         this.say({ kind: 'refreshReady', refreshId, kept });
         break;
       }
+      case 'backfreshBegin':
+        this.phase = 'source';
+        if (message.union) for (const dirt of s.dirt) this.say(dirt);
+        this.say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
+        break;
       case 'hashes':
         if (s.compares) this.compare(message);
         break;
@@ -254,6 +270,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
         s.position = { era: message.era, sequence: message.s0 - 1 };
         s.durable = s.position;
         if (message.adopt) s.state = 'unknown';
+        else s.own = { changes: 'none', bytes: 0, since: 0 };
         Object.assign(this.ack, {
           received: message.s0 - 1,
           applied: message.s0 - 1,
@@ -335,6 +352,25 @@ export class ScriptedSession implements LinkConnection, FrameSink {
       if (Buffer.compare(ours, theirs) !== 0) bits[block >> 3]! |= 1 << (block & 7);
     }
     this.say({ kind: 'differs', batch, bits });
+    if (this.phase !== 'source') return;
+    for (let block = 0; block < count; block += 1) {
+      if ((bits[block >> 3]! & (1 << (block & 7))) === 0) continue;
+      const at = offset + block * mapBlockBytes;
+      this.sendBlock(device, at, view.subarray(at, at + mapBlockBytes));
+    }
+  }
+
+  /** A block of the mirror on its way home. */
+  sendBlock(device: number, offset: number, data: Uint8Array): void {
+    const frame = new Uint8Array(frameHeaderBytes + wireEntryBytes + data.length);
+    this.#sentBlocks += 1;
+    const entry = { ...emptyWireEntry(), sequence: this.#sentBlocks, device, offset };
+    encodeEntry(frame, frameHeaderBytes, { ...entry, length: data.length });
+    frame.set(data, frameHeaderBytes + wireEntryBytes);
+    const payload = wireEntryBytes + data.length;
+    const crc = crc32c(frame, frameHeaderBytes, payload);
+    this.#writer.dataHeader(frame, 0, frameKinds.blocks, 1, payload, crc);
+    this.#toPrimary(frame);
   }
 
   #data(header: Readonly<FrameHeader>, bytes: Uint8Array): void {

@@ -4,6 +4,9 @@
  * whenever writes were not appended (Rule 8a), and `base` moves only by a commit of the mirror.
  */
 import { sequenceLeaseStep } from '../constants.js';
+import type { TunableValue } from '../tunables.js';
+
+export type { TunableValue } from '../tunables.js';
 
 export const groupModes = ['passthru', 'normal', 'tracking', 'refresh', 'backfresh'] as const;
 /** The manual's modes. What `info` prints in capitals. */
@@ -62,8 +65,6 @@ export type LocalState = (typeof localStates)[number];
 export const checkpointStates = ['off', 'pending', 'on'] as const;
 export type CheckpointState = (typeof checkpointStates)[number];
 
-export type TunableValue = string | number | boolean;
-
 export interface GroupRecord {
   readonly group: number;
   readonly mode: GroupMode;
@@ -90,8 +91,10 @@ export interface GroupRecord {
   /** Older eras, oldest first. */
   readonly history: readonly string[];
   readonly map: MapContinuity;
-  /** Every block may differ. The coarse map of this version: all or nothing. */
+  /** Every block may differ, whatever the pstore has hot or dirty: a full or checksum refresh, damage. */
   readonly mapAll: boolean;
+  /** Names the file with the map as a clean stop left it, until the next start (Rule 31). */
+  readonly savedMap: string | undefined;
   /** Bounds of the eras of `base` and `chain`, oldest first, where known. */
   readonly past: readonly RecordedEra[];
   readonly refresh: RecordedRefresh | undefined;
@@ -128,6 +131,7 @@ export function firstRecord(
     history: [],
     map: 'broken',
     mapAll: true,
+    savedMap: undefined,
     past: [],
     refresh: undefined,
     backfresh: undefined,

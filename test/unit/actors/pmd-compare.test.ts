@@ -128,7 +128,7 @@ test('at most hashBatchesMax batches are under way, whatever the secondary does 
     bench.secondary.messages.filter((one): one is Hashes => one.kind === 'hashes');
   t.is(asked().length, 16);
   bench.secondary.compares = true;
-  for (const one of asked().reverse()) bench.secondary.current!.compare(one);
+  for (const one of asked().toReversed()) bench.secondary.current!.compare(one);
   await committed(bench);
   t.true(bench.same);
 });
@@ -356,4 +356,43 @@ test('override: a mirror that was never refreshed is taken as it is, UNVERIFIED 
   secondary.current!.cut();
   await bench.hears('link.connected', 2);
   t.is(bench.told('link.decided').at(-1)?.action, 'resume', 'UNVERIFIED, and in step');
+});
+
+test('TRACKING: the rest of the BAB is drained in a session, then the refresh follows in it (row 5d, R1)', async (t) => {
+  const bench = new PmdBench({ blocks: [16] });
+  await bench.start();
+  for (let i = 0; i < 10; i += 1) bench.write(0, i * block, 512, 60 + i);
+  bench.track();
+  bench.write(0, 12 * block, 512, 99);
+  await bench.launch();
+  await bench.hears('pmd.drained');
+  t.like(bench.told('link.decided')[0], { row: '5d', action: 'smart', drain: true });
+  t.is(bench.secondary.entries.length, 10);
+  t.is(bench.control.pending, 0);
+  bench.refresh('r1', 'smart', false);
+  await committed(bench);
+  t.true(bench.same);
+  t.is(bench.secondary.dials, 1);
+  t.is(sentBlocks(bench), 1);
+});
+
+test('after an order of both sides was carried out, the mirror counts as ours in the same session (row 10c)', async (t) => {
+  const bench = await tracking({ blocks: [64] });
+  const { secondary } = bench;
+  secondary.own = { changes: 'known', bytes: 1, since: 1 };
+  secondary.dirt = [{ kind: 'dirt', device: 0, firstBlock: 0, bits: Uint8Array.of(4) }];
+  secondary.mirrors[0]!.fill(5, 2 * block, 2 * block + 9);
+  secondary.current!.cut();
+  await bench.hears('link.connected', 2);
+  t.is(bench.told('link.decided').at(-1)?.row, '5m');
+  bench.refresh('r1', 'smart');
+  await committed(bench);
+  t.true(bench.same);
+  t.true(secondary.last('refreshBegin')?.union);
+  bench.track();
+  bench.write(0, 0, 512, 44);
+  bench.refresh('r2', 'smart', false);
+  await committed(bench, 2);
+  t.true(bench.same);
+  t.false(secondary.last('refreshBegin')?.union);
 });

@@ -387,7 +387,13 @@ test('CHUNKDELAY pauses after every chunk', async (t) => {
   for (let i = 0; i < 5; i += 1) bench.write(0, 1024 * i, 1024, i);
   await bench.world.run(250);
   t.true(bench.secondary.entries.length >= 2 && bench.secondary.entries.length <= 3);
-  bench.tell({ type: 'pmd.tunables', chunkSizeKb: 256, chunkDelayMs: 0 });
+  bench.tell({
+    type: 'pmd.tunables',
+    chunkSizeKb: 256,
+    chunkDelayMs: 0,
+    compression: false,
+    refreshRateKb: 0,
+  });
   await drained(bench);
   t.true(bench.same);
 });
@@ -408,4 +414,49 @@ test('devices of another driver replace the ones of before, which are closed fir
   bench.tell({ type: 'pmd.devices', devices: bench.share() });
   await bench.hears('pmd.devicesClosed', 2);
   t.is(bench.disks[0]!.holders, 2);
+});
+
+test('Rule 39: for writers who wait the secondary is asked to flush, at once and once', async (t) => {
+  const bench = await online();
+  await bench.world.run(50);
+  bench.secondary.acks = false;
+  const before = bench.world.now;
+  // As the driver does: the wish is in the control block before the sleeper is woken.
+  bench.control.awaitDurable(2, 2);
+  bench.write(0, 0, 512, 1);
+  bench.write(0, 4096, 512, 2);
+  const wishes = () => bench.secondary.messages.filter(({ kind }) => kind === 'flushWanted');
+  await bench.until(() => wishes().length > 0, 'the wish');
+  t.true(bench.world.now - before < 1, 'nothing is gathered when somebody waits');
+  t.is(bench.secondary.entries.length, 2, 'the wish comes behind the entries it is about');
+  t.deepEqual(wishes(), [{ kind: 'flushWanted', sequence: 2 }]);
+  await bench.world.run(20);
+  t.is(wishes().length, 1);
+  // A wish about what was sent long ago.
+  bench.control.awaitNothing();
+  bench.write(0, 8192, 512, 3);
+  await bench.until(() => bench.secondary.entries.length === 3, 'sent');
+  await bench.world.run(20);
+  bench.control.awaitDurable(3, 3);
+  if (bench.control.takeSleeper()) bench.tell({ type: 'pmd.wake' });
+  await bench.until(() => wishes().length === 2, 'the second wish');
+  t.is(bench.secondary.last('flushWanted')?.sequence, 3);
+});
+
+test('I2: the driver is told when durable has come to the first writer who waits, once', async (t) => {
+  const bench = await online();
+  bench.control.awaitDurable(2, 3);
+  bench.write(0, 0, 512, 1);
+  await drained(bench);
+  await bench.world.run(20);
+  t.deepEqual(bench.driverHeard, [], 'one is not two');
+  bench.write(0, 4096, 512, 2);
+  bench.write(0, 8192, 512, 3);
+  await drained(bench);
+  await bench.world.run(20);
+  t.deepEqual(bench.driverHeard, [{ type: 'driver.acked' }]);
+  bench.write(0, 8192, 512, 4);
+  await drained(bench);
+  await bench.world.run(20);
+  t.is(bench.driverHeard.length, 1, 'the bell was not hung up again');
 });

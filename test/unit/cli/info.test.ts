@@ -28,7 +28,7 @@ Device F:
 `;
 
 test('without our own lines it is the figure, word for word', (t) => {
-  const sync = { mode: 'sync', depth: 1, timeoutSeconds: 30 } as const;
+  const sync = { mode: 'sync', depth: 1, timeoutSeconds: 30, degraded: false } as const;
   const text = infoText(infoOf(primaryOf({ mode: 'TRACKING', checkpoint: true, sync })));
   const ours = /^ {2}(?:Connection|Mirror state|Problem|What to do)\.\.\.\.\. .*\n/gm;
   t.is(text.replace(ours, ''), figure);
