@@ -4,6 +4,7 @@
  * TRACKING, which is shown at once, because it claims less.
  */
 import type { GroupMode, GroupRecord } from '../core/pstore/record.js';
+import type { CheckpointLeaf } from '../machines/group-mode-leaves.js';
 import type { Connection } from '../machines/refusals.js';
 import type { ModeWord } from './group-events.js';
 import type { SyncStatus } from './group-tunables.js';
@@ -41,6 +42,10 @@ export interface GroupStatus {
   /** Every block may differ. */
   readonly mapAll: boolean;
   readonly unverified: boolean;
+  /** Effective on the secondary. */
+  /** Where the checkpoint is on its way on or off. */
+  readonly checkpointSituation: CheckpointLeaf;
+  /** SYNCMODE does not hold now: the secondary is too slow, or away (Rule 40). */
   readonly tunables: GroupRecord['tunables'];
   readonly sync: SyncStatus;
   /** What the operator should know, most important first. */

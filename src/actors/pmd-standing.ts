@@ -117,22 +117,14 @@ export class PmdStanding {
   }
 
   /** What both sides have that the other has not, for whoever must decide. */
-  divergence(): Divergence {
+  get divergence(): Divergence {
     const { changes, bytes, since } = this.welcome!.own;
-    const here = this.#maps.reduce((sum, map) => sum + map.dirtyBytes, 0);
+    const marked = this.#maps.reduce((sum, map) => sum + map.dirtyBytes, 0);
     return {
-      hereBytes: here + this.#reader.control.snapshot().bytes,
+      hereBytes: marked + this.#reader.control.snapshot().bytes,
       thereBytes: changes === 'unknown' ? null : bytes,
       since,
     };
-  }
-
-  /** The same for the holes of TDMF_LINEAGE_*. */
-  apart(row: string): ErrorDetails {
-    const { hereBytes, thereBytes, since } = this.divergence();
-    const amount = thereBytes === null ? 'nobody knows how much' : bytesInWords(thereBytes);
-    const when = since === 0 ? '' : ` since ${timeInWords(since)}`;
-    return { what: row, here: bytesInWords(hereBytes), there: `${amount}${when}` };
   }
 
   /** As row 5 says of a mirror that takes what comes next. */
@@ -170,3 +162,10 @@ export class PmdStanding {
 }
 
 const nothing: OwnChanges = { changes: 'none', bytes: 0, since: 0 };
+
+/** The same, as the holes of an error's message. */
+export function divergenceInWords({ hereBytes, thereBytes, since }: Divergence): ErrorDetails {
+  const amount = thereBytes === null ? 'nobody knows how much' : bytesInWords(thereBytes);
+  const when = since === 0 ? '' : ` since ${timeInWords(since)}`;
+  return { here: bytesInWords(hereBytes), there: `${amount}${when}` };
+}

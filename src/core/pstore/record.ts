@@ -190,6 +190,26 @@ export function withCommit(record: GroupRecord, base: RecordPosition): GroupReco
   };
 }
 
+/**
+ * A backfresh has made both sides equal where the mirror stands (Rule 30). What was here before is
+ * older than that, so its eras are history, and the new one begins at the mirror's position.
+ */
+export function withEqual(record: GroupRecord, base: RecordPosition, era: string): GroupRecord {
+  const equal = withCommit(record, base);
+  return {
+    ...equal,
+    era,
+    sequence: 0,
+    lease: sequenceLeaseStep,
+    released: 0,
+    history: [...equal.history, record.era].filter((one) => one !== base.era).slice(-erasKeptMax),
+    mapAll: false,
+    refresh: undefined,
+    backfresh: undefined,
+    localState: 'ok',
+  };
+}
+
 /** The next step of the lease, above `sequence`. */
 export function withLease(record: GroupRecord, sequence: number): GroupRecord {
   return { ...record, lease: Math.max(record.lease, sequence + sequenceLeaseStep) };
