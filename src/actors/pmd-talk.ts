@@ -470,5 +470,3 @@ function mirrorStateOf(state: Welcome['state']): MirrorState {
 
 /** Two of the largest frames a refresh sends: half of the window must hold one. */
 const windowBytesMin = 4 * babEntryPayloadMax;
-
-/** For the holes of TDMF_LINEAGE_*. */

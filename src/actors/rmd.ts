@@ -274,6 +274,7 @@ class RmdSession implements FrameSink {
         const said = { kind: 'checkpointState', state, sequence, code, details } as const;
         if (this.#welcomed) this.#link.say(said);
         publish(`checkpoint.${state}`, { sequence, code, message: error?.message });
+        if (state === 'on') this.#handOut();
         for (const answer of this.#asking.splice(0)) answer(error);
       },
       journalFull: (full) => {
@@ -375,6 +376,17 @@ class RmdSession implements FrameSink {
       this.#asking.push((error) => (error === undefined ? resolve() : reject(error)));
       this.#link.say({ kind: 'checkpointWanted', on });
     });
+  }
+
+  /** The mirrors are let go: main offers them to applications, and runs the hook of this side. */
+  #handOut(): void {
+    const { group, supervisor, session } = this.#options;
+    this.#context
+      .address(supervisor)
+      .ask({ kind: 'rmd.handOutMirrors', group, session })
+      .catch((error: unknown) => {
+        this.#context.log.write('warn', 'a snapshot could not be offered', { group, error });
+      });
   }
 
   #answerCheckpoint(code: string): void {
