@@ -34,7 +34,7 @@ export const mutations: readonly Mutation[] = [
         `        if ((duties & duty.append) === 0)`,
       ],
     ],
-    sweeps: ['seed=26', seeds],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
     name: 'no grace',
@@ -48,7 +48,7 @@ export const mutations: readonly Mutation[] = [
         this.#facts.fact({ type: 'driver.graced', token, sequence });`,
       ],
     ],
-    sweeps: ['seed=27', seeds],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
     name: 'the commit applies .i and .c side by side',
@@ -61,14 +61,14 @@ export const mutations: readonly Mutation[] = [
         `    mirror.entries.begin(journal.s0 - 1);`,
       ],
     ],
-    sweeps: ['seed=27', seeds, overflow],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
     name: 'no marks in phase b',
     rule: 'Rule 5',
     file: 'core/engine/write-tracker.js',
     edits: [[`(mark ? duty.mark : 0)`, `(mark && !append ? duty.mark : 0)`]],
-    sweeps: [overflow, seeds],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh,load.burst', seeds],
   },
   {
     name: 'any commit clears the map',
@@ -85,7 +85,7 @@ export const mutations: readonly Mutation[] = [
         }`,
       ],
     ],
-    sweeps: [frozen, overflow, seeds],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh,load.hotBurst', seeds],
     open: 'a full refresh follows every overflow and sends everything again',
   },
   {
@@ -93,14 +93,14 @@ export const mutations: readonly Mutation[] = [
     rule: 'Rule 7a',
     file: 'core/journal/recovery.js',
     edits: [[`const position = Math.max(durable, applied ?? 0);`, `const position = durable;`]],
-    sweeps: ['seed=38', seeds],
+    sweeps: ['seed=1..40 faults=secondary.kill', seeds],
   },
   {
     name: 'applied is recorded before it is complete',
     rule: 'Rule 7a',
     file: 'actors/mirror.js',
     edits: [[`this.#events.record(apply.applied);`, `this.#events.record(apply.received);`]],
-    sweeps: ['seed=10', seeds],
+    sweeps: ['seed=1..40 faults=secondary.kill', seeds],
   },
   {
     name: 'a rewound mirror is called coherent',
@@ -112,7 +112,7 @@ export const mutations: readonly Mutation[] = [
         `const state = record.state;`,
       ],
     ],
-    sweeps: ['seed=16', seeds],
+    sweeps: ['seed=1..40 faults=secondary.powerCut', seeds],
   },
   {
     name: 'no overlap check in the RMD',
@@ -165,7 +165,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       [`if (!this.#appends(slot)) {`, `if (payload !== undefined || !this.#appends(slot)) {`],
     ],
-    sweeps: [seeds],
+    sweeps: ['seed=1..40 faults=local.error', seeds],
   },
   {
     name: 'ack before the commit record',
@@ -185,7 +185,7 @@ export const mutations: readonly Mutation[] = [
         `        events.stateChanged('recoverable');`,
       ],
     ],
-    sweeps: ['story=refresh strike=secondary.kill@120..refresh'],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh,secondary.kill', seeds],
     slow: true,
   },
   {
@@ -195,7 +195,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       [`await first.feed(blocks.length, Number.MAX_SAFE_INTEGER);`, `await first.feed(0, 0);`],
     ],
-    sweeps: ['seed=5', seeds, overflow],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
     name: 'entries are released when applied, not when durable',
@@ -241,7 +241,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'Rule 21',
     file: 'actors/mirror.js',
     edits: [[`return this.#flushError;`, `return undefined;`]],
-    sweeps: ['seed=13', seeds],
+    sweeps: ['seed=1..40 faults=mirror.error', seeds],
   },
   {
     name: 'blocks of a lost link are not sent again',
@@ -253,7 +253,7 @@ export const mutations: readonly Mutation[] = [
         `this.records.giveBack(() => undefined);`,
       ],
     ],
-    sweeps: ['seed=8', seeds],
+    sweeps: ['seed=1..40 faults=link.cut', seeds],
   },
   {
     name: 'the frozen rest of an aborted phase b is forgotten',
@@ -273,7 +273,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'T2, Rule 8a',
     file: 'core/engine/write-tracker.js',
     edits: [[`if (append && !this.appending && !this.#eraOpen) {`, `if (append && !append) {`]],
-    sweeps: [frozen, seeds, overflow],
+    sweeps: ['seed=1..40 faults=load.burst,primary.thread,load.burst', seeds],
     open: 'the driver dies too seldom between an overflow and the news of it',
   },
   {
@@ -286,7 +286,7 @@ export const mutations: readonly Mutation[] = [
         `if (slots.dutiesOf(slot) < 0)`,
       ],
     ],
-    sweeps: [seeds],
+    sweeps: ['seed=1..40 faults=primary.thread', seeds],
   },
   {
     name: 'an overflow forgets the writes in flight',
@@ -299,7 +299,7 @@ export const mutations: readonly Mutation[] = [
         `            this.writer.demote(slot);`,
       ],
     ],
-    sweeps: [frozen, seeds, overflow],
+    sweeps: ['seed=1..40 faults=load.hotBurst', seeds],
     open: 'a full refresh follows every overflow and sends everything again',
   },
   {
@@ -314,7 +314,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'Rule 18',
     file: 'actors/driver-heat.js',
     edits: [[`            this.#addDirt(deviceOf, indexOf);\n`, ``]],
-    sweeps: [seeds],
+    sweeps: ['seed=1..40 faults=load.burst', seeds],
   },
   {
     name: 'entries of the BAB do not pin their regions',
