@@ -1,10 +1,10 @@
 /**
  * The questions of a comparison that are under way in one session (Rule 17): hashes go out, `differs`
- * comes back. Bounded by `hashBatchesMax`, those included whose blocks were given back meanwhile: the
+ * comes back. The session counts them, those included whose blocks were given back meanwhile: the
  * secondary works on them all the same. Which blocks, and what becomes of the answer, is
  * refresh-sender.ts's.
  */
-import { hashBatchesMax, hashBlocksMax, mapBlockBytes } from '../core/constants.js';
+import { hashBlocksMax, mapBlockBytes } from '../core/constants.js';
 import type { Refresh } from '../core/engine/refresh.js';
 import type { Differs } from '../core/wire/messages.js';
 import type { Digest } from '../ports/block-device.js';
@@ -26,10 +26,6 @@ export class CompareBatches {
     this.#refresh = refresh;
   }
 
-  get full(): boolean {
-    return this.#asked.size >= hashBatchesMax;
-  }
-
   /** A new session: nothing of the old one is answered any more. */
   restart(): void {
     this.#asked = new Map();
@@ -46,6 +42,7 @@ export class CompareBatches {
     }
     // Numbered by the session: an answer to a refresh that was ended meanwhile names no other batch.
     session.hashBatches += 1;
+    session.hashesUnderWay += 1;
     this.#asked.set(session.hashBatches, item);
     item.state = 'asked';
     session.control({

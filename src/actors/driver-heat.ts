@@ -49,6 +49,8 @@ export interface DriverHeatOptions {
   /** A throw in a callback is the driver's. */
   readonly run: (run: () => void) => void;
   readonly target?: number | undefined;
+  /** Names this boot of the host; never 0. */
+  readonly boot: number;
 }
 
 /** Who waits for regions; a number names the write. */
@@ -81,6 +83,8 @@ export class DriverHeat {
   #late = false;
   #limit: TimerHandle | undefined;
   #closed = false;
+  readonly #kept = new Set<number>();
+  readonly #keptAll = new Set<number>();
 
   constructor(options: DriverHeatOptions) {
     this.#options = options;
@@ -92,6 +96,12 @@ export class DriverHeat {
         return { regionBytes: device.regionBytes, count: regionsOf(device), hot: isHot };
       }),
     );
+    for (const [device, { kept }] of options.answer.devices.entries()) {
+      if (kept === 0) continue;
+      // After a boot the page cache is empty: what is read now is what is on the disk.
+      if (kept === options.boot) this.#keepAll(device);
+      else addChange(this.#changes, device, 'keep', 0, 1);
+    }
   }
 
   set waiters(waiters: HeatWaiters) {
@@ -138,8 +148,32 @@ export class DriverHeat {
     this.#ask();
   }
 
-  /** H21: what is hot on this device may have lost its content, and stays hot. */
-  keep(device: number): void {
+  /**
+   * H21: a flush of the device failed. What was written since the last good one may be in the page cache
+   * only, and no later flush says otherwise: until the next boot nothing of the device cools, so that a
+   * loss of power finds it hot. That outlives this driver. `all`: even what was never hot may be lost.
+   */
+  keep(device: number, all = false): void {
+    const { boot, answer } = this.#options;
+    if (all) {
+      const count = regionsOf(answer.devices[device]!);
+      addChange(this.#changes, device, 'heat', 0, count);
+      this.#keptAll.add(device);
+    } else if (this.#kept.has(device)) {
+      return;
+    }
+    this.#keepAll(device);
+    addChange(this.#changes, device, 'keep', boot, 1);
+    this.#ask();
+  }
+
+  /** A flush has failed in this boot: no stop is clean, since nobody knows what the disk holds. */
+  get doubtful(): boolean {
+    return this.#kept.size > 0;
+  }
+
+  #keepAll(device: number): void {
+    this.#kept.add(device);
     this.#regions.keep(device);
   }
 
@@ -172,13 +206,23 @@ export class DriverHeat {
     };
     this.#limit = clock.after(heatLimitMs, () => this.#options.run(() => this.#overdue()));
     const ended = (failure: unknown) => () => {
-      if (failure !== undefined) this.#owed = changesOfKind(changes, 'clean');
+      if (failure !== undefined) this.#owe(changes);
       this.#answered(heating, cooling, failure);
     };
     void this.#options.pstore.ask(question).then(
       () => this.#options.run(ended(undefined)),
       (error: unknown) => this.#options.run(ended(error ?? 'unknown')),
     );
+  }
+
+  /** What must not be forgotten when it could not be made durable. */
+  #owe(changes: readonly number[]): void {
+    const { answer, boot } = this.#options;
+    this.#owed = changesOfKind(changes, 'clean');
+    for (const device of this.#keptAll) {
+      addChange(this.#owed, device, 'heat', 0, regionsOf(answer.devices[device]!));
+    }
+    for (const device of this.#kept) addChange(this.#owed, device, 'keep', boot, 1);
   }
 
   #answered(heating: readonly number[], cooling: readonly number[], failure: unknown): void {

@@ -5,6 +5,7 @@
  *
  *   connection ──reserve──► driver     a write's memory is found (or: wait for `resumed`)
  *              ──submit───► driver     the whole payload is here (H23); the driver owns the request
+ *              ◄─parked──── driver     sync mode only: done, but not to be answered yet
  *              ◄─executed── driver     `error` is set; the connection owns it again and answers
  *
  * A request that was reserved but whose payload never came whole goes back with `abandon`, so a
@@ -48,6 +49,20 @@ export interface DriverRequest {
   /** For the driver's own lists and tables while it owns the request. */
   next: DriverRequest | undefined;
   slot: number;
+  /** Of a write that waits in sync mode; see driver-sync.ts. */
+  readonly wait: SyncWait;
+}
+
+/** What a write waits for before it is answered (I2, I3). Part of a pooled request. */
+export interface SyncWait {
+  /** Bits: the secondary, the flush of the local device. 0: it does not wait. */
+  for: number;
+  /** Count of durable entries at which the secondary is far enough. */
+  until: number;
+  /** Number of the local flush that covers it. */
+  flush: number;
+  sinceMs: number;
+  nextUnflushed: DriverRequest | undefined;
 }
 
 /** What the driver offers to one connection. */
@@ -68,6 +83,11 @@ export interface DriverSession {
 export interface DriverClient {
   /** The request is done, `error` says how; it belongs to the connection again. */
   executed(request: DriverRequest): void;
+  /**
+   * Executed, but the answer waits for the secondary; `executed` follows. Until then the request
+   * does not count against what the connection may have under way (Rule 40).
+   */
+  parked(request: DriverRequest): void;
   /** `reserve` may succeed now. */
   resumed(): void;
 }

@@ -10,7 +10,8 @@
  *
  * H1: the lock is held until the entry is published, so the order on the disk is the order in the
  * BAB. H18: a region is durably hot before the local write. H20: a failed write publishes what it left
- * on the disk. H32: long zeroings go in steps, each a write of its own. Nothing here waits for the network, the secondary or BAB space (I15).
+ * on the disk. H32: long zeroings go in steps, each a write of its own. Nothing here waits for the
+ * network, the secondary or BAB space (I15); in sync mode the answer goes through driver-sync.ts.
  */
 import { assert } from '../core/assert.js';
 import {
@@ -34,6 +35,7 @@ import type { DriverDevice } from './driver-device.js';
 import type { DriverFacts } from './driver-facts.js';
 import type { DriverHeat, HeatWaiters } from './driver-heat.js';
 import { type DriverRequest, driverOp } from './driver-port.js';
+import type { DriverSync } from './driver-sync.js';
 
 const EIO = 5;
 
@@ -47,6 +49,8 @@ export interface DriverWritesOptions {
   readonly heat: DriverHeat;
   readonly clock: Clock;
   readonly facts: DriverFacts;
+  /** Whose answer waits for the secondary. */
+  readonly sync: DriverSync;
   /** H21. */
   readonly flushFailed: (device: number) => void;
   /** Something was published or a fence passed: the turn has an end to look forward to. */
@@ -146,7 +150,8 @@ export class DriverWrites implements CompletionSink, HeatWaiters {
 
   #enter(request: DriverRequest, connection: DriverConnection): boolean {
     const { slots, control } = this.#tracker.writer;
-    // What is stamped is answered in the same turn; so this is the highest sequence answered.
+    // What is answered is stamped. In sync mode more is stamped than answered: `dep` is then stricter
+    // than it has to be, never laxer (I1), and applying does not wait for an answer (Rule 39).
     const slot = slots.claim(control.stamped);
     if (slot < 0) return false;
     this.#inFlight++;
@@ -330,7 +335,9 @@ export class DriverWrites implements CompletionSink, HeatWaiters {
     if (request.op === driverOp.write) {
       connection.freePayload(request, kept && this.#copied[slot] === 0);
     }
-    request.session.executed(request);
+    if (!kept || !this.#options.sync.holds(request, connection.device)) {
+      request.session.executed(request);
+    }
     while (this.#waiting.length > 0) {
       const next = this.#waiting[0]!;
       if (!this.#enter(next.request, next.connection)) break;
@@ -353,6 +360,7 @@ export class DriverWrites implements CompletionSink, HeatWaiters {
   #overflowed(): void {
     const sequence = this.#tracker.writer.control.stamped;
     this.#options.facts.factOnce({ type: 'driver.overflowed', sequence });
+    this.#options.changed();
   }
 }
 

@@ -30,6 +30,7 @@ import { DriverFacts } from './driver-facts.js';
 import { DriverHeat } from './driver-heat.js';
 import { DriverReads } from './driver-reads.js';
 import { recoverWritesInFlight } from './driver-recovery.js';
+import { DriverSync } from './driver-sync.js';
 import { DriverWrites } from './driver-writes.js';
 import type { HeatAnswer, HeatOpen } from './heat-messages.js';
 import type {
@@ -58,11 +59,15 @@ export interface DriverOptions {
 export type DriverQuestion =
   | { kind: 'driver.share' }
   | { kind: 'driver.connections' }
-  /** Answered when everything written until now is durable on the local devices. */
-  | { kind: 'driver.flush' };
+  /**
+   * Answered when everything written until now is durable on the local devices. `last`: before a clean
+   * stop, which needs that no flush of this boot has failed (H21).
+   */
+  | { kind: 'driver.flush'; last?: boolean };
 
 type Connection = Extract<DriverMessage, { type: 'driver.connection' }>;
 
+const EIO = 5;
 /** While entries are held, what the secondary has is collected this often. */
 const collectMs = 250;
 /** And at the end of a turn, when this many are waiting for it. */
@@ -78,7 +83,8 @@ export const startDriver: StartActor<DriverOptions, DriverMessage> = async (cont
       opened.push(new DriverDevice(device, opener));
     }
     const heat = await openHeat(context, options, opened);
-    const driver = new Driver(context, options, opened, heat);
+    const boot = numberOf(await context.ports.files.bootId());
+    const driver = new Driver(context, options, opened, heat, boot);
     if (options.recovering) await driver.recover();
     return driver;
   } catch (error) {
@@ -104,6 +110,13 @@ function openHeat(
   return context.address<never>(pstore).ask<HeatAnswer>(question);
 }
 
+/** A name as a number that is not 0; two boots of one host hardly ever have the same. */
+function numberOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ letter.charCodeAt(0), 0x01000193) >>> 0;
+  return hash || 1;
+}
+
 class Driver implements Actor<DriverMessage> {
   readonly #context: ActorContext;
   readonly #names: readonly string[];
@@ -114,12 +127,16 @@ class Driver implements Actor<DriverMessage> {
   readonly #facts: DriverFacts;
   readonly #heat: DriverHeat;
   readonly #reads: DriverReads;
+  readonly #sync: DriverSync;
   readonly #writes: DriverWrites;
   readonly #sessions = new Map<NbdSession, DriverConnection>();
   #connectionCount = 0;
   /** Whoever came before it was known what a write has to leave behind. */
   readonly #early: Connection[] = [];
   #dutiesKnown: boolean;
+  /** Something may have been written that is neither hot nor on the disk; counts how often. */
+  #untracked = 1;
+  #flushedUntracked = 0;
   /** BACKFRESH: no client comes in. */
   #shut = false;
   #failed = false;
@@ -135,6 +152,7 @@ class Driver implements Actor<DriverMessage> {
     options: DriverOptions,
     devices: readonly DriverDevice[],
     heat: HeatAnswer,
+    boot: number,
   ) {
     const { shared } = options;
     this.#context = context;
@@ -170,29 +188,35 @@ class Driver implements Actor<DriverMessage> {
       flushFailed: (device: number) => this.#flushFailed(device),
       fail: (error: unknown) => this.#fail(error),
     };
+    const { control } = this.#writer;
+    const { clock } = context;
+    const changed = () => this.#askTurn();
     this.#heat = new DriverHeat({
       ...shortcuts,
       group: shared.group,
       pstore: context.address<never>(options.pstore ?? 'pstore'),
       answer: heat,
+      boot,
       maps,
-      control: this.#writer.control,
-      clock: context.clock,
+      control,
+      clock,
       run: context.guard((run) => this.#run(run)),
       target: options.hotTarget,
     });
     this.#writer.pinWith(this.#heat.pins);
-    this.#reads = new DriverReads({ ...shortcuts, control: this.#writer.control });
+    this.#reads = new DriverReads({ ...shortcuts, control });
+    this.#sync = new DriverSync({ ...shortcuts, control, clock, changed });
     this.#writes = new DriverWrites({
       ...shortcuts,
       tracker: this.#tracker,
       heat: this.#heat,
-      clock: context.clock,
-      changed: () => this.#askTurn(),
+      clock,
+      sync: this.#sync,
+      changed,
     });
-    this.#leaseFrom = this.#writer.control.stamped;
+    this.#leaseFrom = control.stamped;
     // Without duties the group is in PASSTHRU, or has not spoken yet: nobody can tell them apart.
-    this.#dutiesKnown = this.#writer.control.duties !== duty.none;
+    this.#dutiesKnown = control.duties !== duty.none;
   }
 
   /** H22, H23: before the first connection is accepted. */
@@ -213,7 +237,11 @@ class Driver implements Actor<DriverMessage> {
   }
 
   receive(message: DriverMessage): void {
-    this.#run(() => this.#receive(message));
+    this.#run(() => {
+      this.#receive(message);
+      // Whatever it was: writers do not wait outside NORMAL.
+      this.#sync.review();
+    });
   }
 
   #receive(message: DriverMessage): void {
@@ -272,7 +300,10 @@ class Driver implements Actor<DriverMessage> {
         this.#facts.fact({ type: 'driver.committed', token: message.token, cleared: true });
         break;
       case 'driver.sync':
+        this.#sync.configure(message.depth, message.timeoutMs);
+        break;
       case 'driver.acked':
+        // The review behind every message sees it.
         break;
       default:
         unreachable(message);
@@ -280,16 +311,18 @@ class Driver implements Actor<DriverMessage> {
   }
 
   ask(question: unknown): Promise<unknown> {
-    const { kind } = question as DriverQuestion;
-    switch (kind) {
+    const asked = question as DriverQuestion;
+    switch (asked.kind) {
       case 'driver.share':
         return Promise.resolve(this.#devices.map(({ device }): SharedDevice => device.share()));
       case 'driver.connections':
         return Promise.resolve(this.#connectionCount + this.#early.length);
       case 'driver.flush':
-        return this.#flushDevices();
-      default:
-        return Promise.reject(new TdmfError('TDMF_INTERNAL', { what: `question ${String(kind)}` }));
+        return this.#flushDevices(asked.last === true);
+      default: {
+        const what = `question ${JSON.stringify(question).slice(0, 100)}`;
+        return Promise.reject(new TdmfError('TDMF_INTERNAL', { what }));
+      }
     }
   }
 
@@ -307,15 +340,19 @@ class Driver implements Actor<DriverMessage> {
     if (this.#failed) {
       // Completions change nothing any more; what is in flight ends with the devices (H22).
       const sessions = this.#closeSessions();
+      this.#sync.stop();
       await this.#closeDevices();
       this.#writes.giveBackAll();
       this.#reads.giveBackAll();
       await sessions;
     } else {
-      await this.#closeSessions();
+      const sessions = this.#closeSessions();
+      // Behind it: who hung up hears nothing any more, least of all that a write is safe.
+      this.#sync.stop();
+      await sessions;
       this.#heat.close();
       // A failed flush has ended the era in the control block, which the group looks at (H21).
-      await this.#flushDevices().catch(() => undefined);
+      await this.#flushDevices(false).catch(() => undefined);
       await this.#closeDevices();
       this.#writer.reclaim(true);
     }
@@ -336,6 +373,7 @@ class Driver implements Actor<DriverMessage> {
   #fail(error: unknown): void {
     this.#failed = true;
     this.#heat.close();
+    this.#sync.break();
     this.#writes.break();
     this.#reads.break();
     for (const device of this.#devices) device.break();
@@ -344,6 +382,7 @@ class Driver implements Actor<DriverMessage> {
 
   #changeDuties(append: boolean, mark: boolean, token: number): void {
     const before = this.#tracker.overflows;
+    if (!append && !mark) this.#untracked++;
     this.#tracker.change(append, mark);
     if (this.#tracker.overflows !== before) {
       const sequence = this.#writer.control.stamped;
@@ -364,14 +403,48 @@ class Driver implements Actor<DriverMessage> {
       const { token } = fence;
       const sequence = this.#writer.control.stamped;
       if (fence.purpose === 'grace') {
-        this.#tracker.graced(token);
-        this.#facts.fact({ type: 'driver.graced', token, sequence });
+        this.#passGrace(token);
       } else if (fence.purpose === 'mark') {
         this.#facts.fact({ type: 'driver.marked', token, sequence });
       } else {
         this.#facts.fact({ type: 'driver.door', token, open: false });
       }
     }
+  }
+
+  /**
+   * H18: what was written in PASSTHRU, or before this driver, is not hot, and a refresh reads it from the
+   * page cache. It must be on the disk before a commit can say that both sides are equal.
+   */
+  #passGrace(token: number): void {
+    const untracked = this.#untracked;
+    const graced = () => {
+      if (this.#writer.control.duties !== duty.none) this.#flushedUntracked = untracked;
+      this.#tracker.graced(token);
+      const sequence = this.#writer.control.stamped;
+      this.#facts.fact({ type: 'driver.graced', token, sequence });
+    };
+    const known = this.#flushedUntracked === untracked;
+    if (known || this.#writer.control.duties === duty.none) {
+      graced();
+      return;
+    }
+    let left = this.#devices.length;
+    const flushed = (index: number, result: number) => {
+      if (result < 0) {
+        this.#facts.ioFailed(this.#names[index]!, 'flush', -result);
+        this.#flushFailed(index);
+        this.#heat.keep(index, true);
+      }
+      left--;
+      if (left === 0) graced();
+    };
+    this.#devices.forEach(({ device }, index) => {
+      const sink = {
+        completed: (_: number, result: number) => this.#run(() => flushed(index, result)),
+      };
+      device.flush(sink, 0);
+    });
   }
 
   /** Rule 30: a backfresh has the local devices for itself, from the last client's last write on. */
@@ -469,12 +542,14 @@ class Driver implements Actor<DriverMessage> {
   }
 
   #flushFailed(device: number): void {
+    this.#sync.flushFailed();
     this.#heat.keep(device);
     const before = this.#tracker.overflows;
     this.#tracker.flushFailed();
     if (this.#tracker.overflows === before) return;
     const sequence = this.#writer.control.stamped;
     this.#facts.factOnce({ type: 'driver.overflowed', sequence });
+    this.#askTurn();
   }
 
   /** Once per turn of the loop: what many completions have in common. */
@@ -490,6 +565,8 @@ class Driver implements Actor<DriverMessage> {
     this.#turnAsked = false;
     const { control } = this.#writer;
     this.#passFences();
+    // Before the PMD is woken: it sends at once when somebody waits.
+    this.#sync.review();
     if (this.#writer.publishedAny && control.takeSleeper()) this.#facts.wakePmd();
     this.#writer.publishedAny = false;
     if (control.held - control.pending >= collectEntries) this.#writer.reclaim();
@@ -530,7 +607,14 @@ class Driver implements Actor<DriverMessage> {
     for (const device of this.#devices) device.release();
   }
 
-  async #flushDevices(): Promise<void> {
+  async #flushDevices(last: boolean): Promise<void> {
+    if (last && this.#heat.doubtful) {
+      throw new TdmfError('TDMF_DEVICE_FAILED', {
+        path: this.#names.join(' '),
+        operation: 'flush',
+        errno: EIO,
+      });
+    }
     await Promise.all(
       this.#devices.map(
         ({ device }, index) =>

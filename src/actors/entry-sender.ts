@@ -24,6 +24,8 @@ export class EntrySender implements PublishedEntries {
   readonly #reader: BabReader;
   readonly #buffers: FrameBuffers;
   readonly #entry: BabEntry = newBabEntry();
+  /** Of the era in which entries were dropped: up to here it was released. */
+  #held = { generation: -1, released: 0 };
 
   constructor(reader: BabReader, buffers: FrameBuffers) {
     this.#reader = reader;
@@ -99,9 +101,17 @@ export class EntrySender implements PublishedEntries {
     }
   }
 
+  /** Everything published is in the map: it is forgotten, not drained (Rule 12.3). */
+  dropAll(): void {
+    this.drain.end();
+    this.#holdReleased();
+    this.#reader.drop();
+  }
+
   /** Forgets entries of an attempt that is over, up to this generation (R9). */
   dropThrough(generation: number): void {
     const reader = this.#reader;
+    this.#holdReleased();
     while (reader.pending > 0 && this.at(reader.durable).generation <= generation) {
       reader.setDurable((reader.durable + 1) >>> 0);
     }
@@ -111,13 +121,21 @@ export class EntrySender implements PublishedEntries {
   babSide(): BabSide {
     const { control, pending, durable } = this.#reader;
     const era = control.readEra();
+    const held = this.#held.generation === era.generation ? this.#held.released : era.stamped;
     const oldest = pending === 0 ? undefined : this.at(durable);
     let released = era.stamped;
     if (oldest !== undefined) {
       released = oldest.generation === era.generation ? oldest.sequence - 1 : era.first - 1;
     }
     const sentMax = Math.max(era.first - 1, Math.min(control.sentMax, era.stamped));
-    return { ...era, released, sentMax };
+    return { ...era, released: Math.min(released, held), sentMax };
+  }
+
+  /** What is dropped was never durable over there: it must not count as released (Rule 26). */
+  #holdReleased(): void {
+    if (this.#reader.pending === 0) return;
+    const { generation, released } = this.babSide();
+    this.#held = { generation, released };
   }
 
   /** Publishes what the secondary has acknowledged; `durable` is what the driver may release (I4). */

@@ -1,10 +1,15 @@
 /** What a group actor is started with, what it may be asked, and how it answers a stop. */
 import type { DeviceStamp, GroupMode, TunableValue } from '../core/pstore/record.js';
+import type { GroupShared } from './messages.js';
 
 export interface GroupOptions {
   readonly group: number;
   /** The group's control block; only read here. */
   readonly control: SharedArrayBuffer;
+  /** BAB and maps: what differs is put into the maps before the driver begins, and after it ended. */
+  readonly shared?: GroupShared;
+  /** Where a clean stop leaves the map; without it only the pstore remembers it. */
+  readonly mapFile?: string;
   /** Actors of this start were here before and failed; the shared memory is theirs (H23). */
   readonly restarted?: boolean;
   /** The local devices as they are now, in the order of the configuration (Rule 33). */
@@ -14,6 +19,7 @@ export interface GroupOptions {
   readonly driver?: string;
   readonly pmd?: string;
   readonly pstore?: string;
+  readonly hooks?: string;
 }
 
 export type GroupQuestion =

@@ -29,6 +29,8 @@ export interface HeatAnswer {
     readonly unitBytes: number;
     /** A bit per region, as it is durable; none: nothing is hot. */
     readonly hot: Uint8Array | null | undefined;
+    /** The boot in which a flush of it failed (H21); 0: none did. */
+    readonly kept: number;
   }[];
 }
 

@@ -111,8 +111,15 @@ export type PmdMessage =
    * (none: wait for more). `pmd.devicesClosed` follows, and until then the lock is held (H22).
    */
   | { type: 'pmd.devices'; devices: SharedDevices }
-  /** CHUNKSIZE or CHUNKDELAY was set (tdmfset). */
-  | { type: 'pmd.tunables'; chunkSizeKb: number; chunkDelayMs: number };
+  /** A tunable of the link was set (tdmfset). */
+  | {
+      type: 'pmd.tunables';
+      chunkSizeKb: number;
+      chunkDelayMs: number;
+      compression: boolean;
+      /** REFRESHRATE; 0: no limit of the operator's. */
+      refreshRateKb: number;
+    };
 
 export type GroupMessage =
   | { type: 'driver.overflowed'; sequence: number }
@@ -124,7 +131,10 @@ export type GroupMessage =
   | { type: 'driver.markerStamped'; token: number; sequence: number }
   | { type: 'driver.cleared'; token: number }
   | { type: 'driver.door'; token: number; open: boolean }
-  /** Writers no longer wait for the secondary, or do again (I2, Rule 40). */
+  /**
+   * Writers no longer wait for the secondary, or do again (I2, Rule 40). `waited`: how many were
+   * answered without it.
+   */
   | { type: 'driver.syncDegraded'; degraded: boolean; waited: number }
   | { type: 'driver.flushed'; token: number; errorCode: string | undefined }
   | { type: 'driver.ioFailed'; device: string; operation: string; errno: number }
@@ -145,6 +155,8 @@ export type GroupMessage =
       ownBytes: number;
       ownSince: number;
     }
+  /** The table refuses or waits: how far the two sides are apart; before `link.refused`. */
+  | ({ type: 'lineage.diverged'; row: string; code: string } & Divergence)
   | { type: 'pmd.drained' }
   | { type: 'link.lost'; code: string; message: string; retryInMs: number }
   /** The secondary or the lineage table refused; the PMD tries again only when `retryInMs` > 0. */
@@ -196,6 +208,15 @@ export type GroupMessage =
       code: string | undefined;
     }
   | { type: 'checkpoint.wanted'; on: boolean };
+
+/** What each side has changed and the other has not, for whoever must decide (I19). */
+export interface Divergence {
+  readonly hereBytes: number;
+  /** Null: nobody knows. */
+  readonly thereBytes: number | null;
+  /** Milliseconds since 1970: when the mirror left the primary's history; 0: it did not. */
+  readonly since: number;
+}
 
 /** Where a backfresh goes on: the device, and the byte offset in it. */
 export interface BackfreshCursor {

@@ -1,334 +1,277 @@
 /**
- * The mirror side of one session, without the link: where a frame goes (mirror, `.i`, `.c`), what is
- * applied and durable, and the steps of a full refresh. rmd.ts talks to the primary and calls this;
- * mirror.ts and journal.ts do the I/O; rmd-record.ts keeps what must survive.
+ * The mirror side of one session, without the link: which part of it a frame or a message belongs to,
+ * and what may be acknowledged. rmd.ts talks to the primary and calls this; the parts do the work:
+ * mirror-stream.ts (entries), mirror-refresh.ts (a refresh and its commit), mirror-checkpoint.ts,
+ * mirror-compare.ts and mirror-source.ts; mirror-core.ts carries data and positions for all of them.
  *
- *              admitted ─resume─► stream ◄────────────── committed
- *                 └────refreshBegin──► phase a ─phaseB─► phase b ─mark┘
- *
- *   stream: entries → mirror, or → `.c` until a committed journal is on the mirror (the tail)
- *   phase a: blocks → mirror · phase b: blocks → `.i`, entries → `.c`
- *
- * Durable positions move only after a flush *and* a synced page (Rule 24, H21).
+ *              admitted ─resume, era─► stream ◄──────────────── committed
+ *               │  └──refreshBegin──► phase a ─phaseB─► phase b ─mark─┘
+ *               └──backfreshBegin──► source ─era─► stream
  */
-import { assert } from '../core/assert.js';
-import type { FrameRing } from '../core/engine/frame-ring.js';
-import { TdmfError } from '../core/errors.js';
+import type { TdmfError } from '../core/errors.js';
 import type { Standing } from '../core/journal/recovery.js';
-import type { RecordedState } from '../core/meta.js';
 import { decodeEntry, emptyWireEntry } from '../core/wire/entry.js';
 import {
   type Ack,
+  type BackfreshBegin,
+  type EraHandOver,
   frameKinds,
-  type Hello,
+  type Hashes,
   type Mark,
   type PhaseB,
   type RefreshBegin,
   type Resume,
 } from '../core/wire/messages.js';
-import type { ArenaMemory, BlockDevice } from '../ports/block-device.js';
+import { type RmdWord, rmdWords } from '../machines/rmd-mode.js';
 import type { ActorContext } from './actor.js';
-import { FlushLoop } from './flush-loop.js';
-import { Journal, removeSegments } from './journal.js';
-import { Mirror } from './mirror.js';
-import { applyCommitted, feedTail, type ReplayPlace, recoverJournal } from './mirror-replay.js';
-import { type RmdRecord, saveCommit } from './rmd-record.js';
+import { isDamage } from './chain-applier.js';
+import { MirrorCheckpoint } from './mirror-checkpoint.js';
+import { MirrorCompare } from './mirror-compare.js';
+import { MirrorCore, type MirrorSessionOptions } from './mirror-core.js';
+import { broken } from './mirror-errors.js';
+import { MirrorRefresh } from './mirror-refresh.js';
+import { MirrorSource, type SendBlocks } from './mirror-source.js';
+import { removeStray } from './mirror-strays.js';
+import { MirrorStream } from './mirror-stream.js';
+import { dirtOf, type FoundChanges } from './own-changes.js';
+import { type RmdRecord, saveDamage } from './rmd-record.js';
 
-export interface MirrorSessionEvents {
-  /** Positions or credit moved. */
-  acked(): void;
-  /** There may be room for frames that had to wait. */
-  roomFreed(): void;
-  committed(refreshId: string, era: string, mark: number): void;
-  stateChanged(state: RecordedState): void;
-  /** The session must end; nothing beyond what was acknowledged counts. */
-  failed(error: unknown): void;
-}
-
-export interface MirrorSessionOptions {
-  readonly group: number;
-  readonly directory: string;
-  readonly hello: Hello;
-  readonly devices: readonly BlockDevice[];
-  readonly record: RmdRecord;
-  readonly ring: FrameRing;
-  readonly memory: ArenaMemory;
-  readonly events: MirrorSessionEvents;
-}
-
-export type MirrorPhase = 'admitted' | 'stream' | 'phaseA' | 'phaseB';
+export type MirrorPhase = 'admitted' | 'stream' | 'phaseA' | 'phaseB' | 'source';
 
 export class MirrorSession {
-  phase: MirrorPhase = 'admitted';
-  readonly #context: ActorContext;
-  readonly #options: MirrorSessionOptions;
-  readonly #mirror: Mirror;
-  readonly #place: ReplayPlace;
+  readonly #core: MirrorCore;
+  readonly #stream: MirrorStream;
+  readonly #checkpoint: MirrorCheckpoint;
   readonly #entry = emptyWireEntry();
-  readonly #mirrorFlush: FlushLoop;
-  readonly #journalFlush: FlushLoop;
-  #journal: Journal | undefined;
-  /** Entries go to `.c`: phase b, and after its commit until the tail is on the mirror. */
-  #toJournal = false;
-  #recording = false;
-  #era: string | undefined;
-  #durable = 0;
-  #refreshId = '';
-  #lastBlock = 0;
-  #blocksBefore = 0;
-  #mark: Mark | undefined;
-  #committing: Promise<void> | undefined;
-  #progressWaiters: (() => void)[] = [];
-  #stopped = false;
+  #phase: 'admitted' | 'stream' | 'refresh' | 'source' = 'admitted';
+  #refresh: MirrorRefresh | undefined;
+  #compare: MirrorCompare | undefined;
+  #source: MirrorSource | undefined;
+  #receivedMax = 0;
 
   constructor(context: ActorContext, options: MirrorSessionOptions) {
-    this.#context = context;
-    this.#options = options;
-    const { ring, memory, devices, record, group, directory, hello } = options;
-    const { devices: opener, files } = context.ports;
-    this.#mirror = new Mirror(context, opener, devices, ring, memory, {
-      record: (applied) => {
-        if (this.#recording) record.page.setApplied(applied);
-      },
-      progressed: (bytes) => this.#mirrorProgressed(bytes),
-      failed: (error) => this.#fail(error),
-    });
-    this.#place = {
-      opener,
-      files,
-      directory,
-      group,
-      ring,
-      memory,
-      mirror: this.#mirror,
-      record,
-      sizes: hello.devices.map(({ sizeBytes }) => sizeBytes),
-      progress: () =>
-        new Promise((resolve) => {
-          this.#progressWaiters.push(resolve);
-        }),
-      recording: (on) => {
-        this.#recording = on;
-      },
-    };
-    this.#mirrorFlush = new FlushLoop(context, () => this.#flushMirror());
-    this.#journalFlush = new FlushLoop(context, () => this.#flushJournal());
+    this.#core = new MirrorCore(context, options);
+    this.#stream = new MirrorStream(this.#core);
+    this.#checkpoint = new MirrorCheckpoint(this.#core);
+  }
+
+  get phase(): MirrorPhase {
+    if (this.#phase !== 'refresh') return this.#phase;
+    return this.#refresh?.inPhaseB === true ? 'phaseB' : 'phaseA';
   }
 
   get record(): RmdRecord {
-    return this.#options.record;
+    return this.#core.record;
   }
 
   get era(): string | undefined {
-    return this.#era;
+    return this.#core.era;
   }
 
-  get journaling(): boolean {
-    return this.#toJournal;
+  /** The word of `info` for what happens to what is received. */
+  get word(): RmdWord {
+    return rmdWords[this.#core.mode];
   }
 
-  /** Finishes what an earlier session committed; what was damaged, if anything. */
+  /**
+   * Finishes what an earlier session committed, unless a checkpoint keeps it from the mirror; what was
+   * damaged, if anything (Rule 25).
+   */
   async recover(): Promise<TdmfError | undefined> {
-    const damage = await recoverJournal(this.#place);
-    // Attempts without a commit record are worth nothing. Damaged files stay for who wants to look,
-    // and those of another mirror until a refresh claims this one.
-    const { state, refreshId } = this.record.record;
+    const core = this.#core;
+    const { record, chain, applier, place } = core;
+    try {
+      await chain.load();
+      const { checkpoint } = record.record;
+      core.tell(checkpoint === 'on' ? 'session.checkpointed' : 'session.opened');
+      if (checkpoint === 'on') await chain.rename('c', 'p');
+      else if (!chain.empty) {
+        if (checkpoint === 'replaying') await chain.rename('p', 'c');
+        await chain.verify(() => core.stopped);
+        if (record.record.state === 'coherent') await record.save({ state: 'recoverable' });
+        core.tell('chain.found');
+        core.startApplier();
+        await applier.settled();
+        if (core.stopped) return undefined;
+        // Exact under any boot, until somebody writes.
+        await record.save({ clean: true });
+      }
+      if (record.record.checkpoint === 'replaying') await this.#checkpoint.finish();
+      const end = chain.end;
+      if (end !== undefined) await record.saveDurable(end.era, end.sequence);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      chain.files.length = 0;
+      await saveDamage(record);
+      return error;
+    }
+    // Damaged files stay for who wants to look, those of another mirror until a refresh claims this one.
+    const { state, refreshId } = record.record;
     const keep = state === 'unknown' || (state === 'incoherent' && refreshId === '');
-    if (!keep) await removeSegments(this.#place);
-    return damage;
+    if (!keep) {
+      const known = chain.files.map(({ header }) => header.segment);
+      await removeStray(place, record.record, known);
+    }
+    return undefined;
   }
 
-  /** Says where to go on (Rules 7a, 8b, 7b). @throws TDMF_LINK_PROTOCOL */
   async resume(message: Resume, standing: Standing): Promise<void> {
-    const { record, hello } = this.#options;
-    const { era, refreshId, state } = record.record;
-    const { position, durable, rewound } = standing;
-    const fits =
-      this.phase === 'admitted' &&
-      position !== undefined &&
-      durable !== undefined &&
-      era === message.era &&
-      refreshId === '' &&
-      message.from === position + 1;
-    if (!fits) throw broken(`resume of ${message.era} from ${message.from} does not fit`);
-    const sent = hello.era === era ? hello.sentMax : 0;
-    const ahead = rewound || state === 'incoherent';
-    const reach = Math.max(message.sentMax, ahead ? Math.max(record.record.reach, sent) : 0);
-    const window = reach > position;
-    const now = state === 'unknown' ? 'unknown' : window ? 'incoherent' : 'coherent';
-    await this.#claim({ reach: window ? reach : 0, state: now });
-    if (now !== standing.state) this.#options.events.stateChanged(now);
-    // Replaying a journal may have left a flush under way.
-    await this.#mirrorFlush.settle();
-    record.page.guard(era, record.bootId, position);
-    this.#era = era;
-    this.#durable = durable;
-    this.#mirror.entries.begin(position);
-    this.#mirrorFlush.policy.begin(durable, position, this.#context.clock.now());
-    this.#recording = true;
-    this.phase = 'stream';
-    this.#mirrorFlush.arm();
+    // After `era` the stream is open already, exactly there.
+    const again =
+      this.#phase === 'stream' &&
+      message.era === this.era &&
+      message.from === this.#stream.received + 1;
+    if (again) return;
+    if (this.#phase !== 'admitted') throw broken(`resume in ${this.phase}`);
+    await this.#stream.resume(message, standing);
+    this.#begin('stream');
   }
 
-  /** The mirror is `incoherent`, durably, before its first block is overwritten (Rule 12.2). */
-  async refreshBegin(message: RefreshBegin): Promise<void> {
-    if (this.phase !== 'admitted' && this.phase !== 'stream') throw broken('refreshBegin');
-    await this.#settle();
-    await this.#discardJournal();
-    const error = await this.#mirror.flush();
-    if (error !== undefined) throw await this.#lost(error);
-    const { refreshId } = message;
-    const changed = { state: 'incoherent', refreshId, reach: 0, journal: undefined } as const;
-    const before = this.record.record.state;
-    await this.#claim(changed);
-    // The primary shows what it heard last, and must not call a mirror coherent that is not (I18).
-    if (before !== changed.state) this.#options.events.stateChanged(changed.state);
-    await removeSegments(this.#place);
-    // A flush of the stream before may have begun meanwhile.
-    await this.#mirrorFlush.settle();
-    this.#era = undefined;
-    this.#recording = false;
-    this.#refreshId = refreshId;
-    this.#lastBlock = 0;
-    this.#mirror.blocks.begin(0);
-    this.#mirrorFlush.policy.begin(0, 0, this.#context.clock.now());
-    this.phase = 'phaseA';
+  /** Rule 8b. The record says so durably when it resolves. */
+  async handOver(message: EraHandOver, standing: Standing): Promise<void> {
+    if (this.#phase === 'refresh') throw broken(`era in ${this.phase}`);
+    await this.#endStream();
+    await this.#source?.settle();
+    const { record } = this.#core;
+    await this.#stream.handOver(message, this.#phase === 'admitted' ? standing : record.standing());
+    if (this.#phase === 'source') {
+      await this.record.save({ own: 'none', ownSince: 0 });
+      await this.#source?.close();
+      this.#source = undefined;
+    }
+    this.#begin('stream');
   }
 
-  /** From here on blocks go to `.i`, entries from s0 on to `.c` (R5). */
-  async phaseB(message: PhaseB): Promise<void> {
-    this.#expect('phaseA', message.refreshId, 'phaseB');
-    await this.#mirror.idle();
-    const { group, directory, ring, memory } = this.#options;
-    const { devices: opener, files } = this.#context.ports;
-    this.#blocksBefore = this.#lastBlock;
-    this.#journal = await Journal.create(
-      {
-        context: this.#context,
-        opener,
-        files,
-        directory,
-        group,
-        ring,
-        memory,
-        events: {
-          appended: (bytes) => this.#journalProgressed(bytes),
-          failed: (error) => this.#fail(error),
-        },
-      },
-      {
-        refreshId: message.refreshId,
-        era: message.era,
-        s0: message.s0,
-        firstBlock: this.#lastBlock + 1,
-      },
-    );
-    this.#era = message.era;
-    this.#durable = message.s0 - 1;
-    this.#mark = undefined;
-    this.#journalFlush.policy.begin(this.#durable, this.#durable, this.#context.clock.now());
-    this.#toJournal = true;
-    this.phase = 'phaseB';
+  /**
+   * Blocks may come when it resolves. True: what earlier sessions of this refresh acknowledged is still
+   * there (R10).
+   */
+  async refreshBegin(message: RefreshBegin, own: FoundChanges): Promise<boolean> {
+    if (this.#phase !== 'admitted' && this.#phase !== 'stream') throw broken('refreshBegin');
+    const core = this.#core;
+    await this.#endStream();
+    if (message.union) for (const dirt of dirtOf(own)) core.options.events.dirt(dirt);
+    const { refresh, kept } = await MirrorRefresh.begin(core, message, (mark) => {
+      this.#stream.adopted(core.era!, mark);
+      this.#begin('stream');
+    });
+    this.#refresh = refresh;
+    this.#phase = 'refresh';
+    return kept;
+  }
+
+  async backfreshBegin(
+    message: BackfreshBegin,
+    own: FoundChanges,
+    send: SendBlocks,
+  ): Promise<void> {
+    if (this.#phase !== 'admitted') throw broken('backfreshBegin');
+    this.#source = await MirrorSource.begin(this.#core, message, own, send);
+    this.#phase = 'source';
+  }
+
+  phaseB(message: PhaseB): Promise<void> {
+    return this.#refreshOf(message.refreshId, 'phaseB').phaseB(message);
   }
 
   mark(message: Mark): void {
-    this.#expect('phaseB', message.refreshId, 'mark');
-    if (this.#mark !== undefined) throw broken('a second mark');
-    if (message.mark < this.#journal!.c.header.firstSequence - 1) throw broken('mark below s0');
-    this.#mark = message;
-    this.#checkBlocks();
-    this.#tryCommit();
+    this.#refreshOf(message.refreshId, 'mark').mark(message);
   }
 
-  /** Forgets the attempt; blocks go to the mirror again (R9). */
-  async abortB(refreshId: string): Promise<void> {
-    await this.#dropAttempt(refreshId, 'abortB');
-    this.phase = 'phaseA';
+  abortB(refreshId: string): Promise<void> {
+    return this.#refreshOf(refreshId, 'abortB').abortB();
   }
 
-  /** The refresh is over without a commit; the mirror stays `incoherent` (4.3). */
+  /** The refresh is over without a commit; the mirror stays what it is (4.3). */
   async refreshEnd(refreshId: string): Promise<void> {
-    if (this.phase === 'phaseA') this.#expect('phaseA', refreshId, 'refreshEnd');
-    else await this.#dropAttempt(refreshId, 'refreshEnd');
-    await this.#mirror.idle();
-    this.phase = 'admitted';
+    await this.#compare?.settle();
+    await this.#refreshOf(refreshId, 'refreshEnd').end();
+    this.#core.tell('refresh.ended');
+    this.#refresh = undefined;
+    this.#phase = 'admitted';
+  }
+
+  hashes(message: Hashes): void {
+    if (this.#source !== undefined) {
+      this.#source.hashes(message);
+      return;
+    }
+    if (this.#phase !== 'refresh') throw broken(`hashes in ${this.phase}`);
+    this.#compare ??= new MirrorCompare(this.#core, () => this.#refresh?.image);
+    this.#compare.compare(message, async (differs) => {
+      this.#core.options.events.differs(differs);
+    });
+  }
+
+  checkpointOff(): Promise<void> {
+    return this.#checkpoint.off();
   }
 
   /** The primary waits for everything up to `sequence` (Rule 39). */
   flushWanted(sequence: number): void {
-    const loop = this.#toJournal ? this.#journalFlush : this.#mirrorFlush;
+    const { direct, mirrorFlush, journalFlush } = this.#core;
+    const loop = direct ? mirrorFlush : journalFlush;
     loop.policy.want(sequence);
     loop.arm();
   }
 
   /**
-   * Takes a validated frame, with the caller's hold. False: no room now, try again after `roomFreed`.
+   * Takes a validated frame, with the caller's hold. False: no room now, try again after `roomFreed`. A
+   * promise: it is taken, and nothing may follow before it resolves.
    * @throws TDMF_LINK_PROTOCOL when it does not belong here or does not follow the last one
    */
-  take(frame: number): boolean {
-    const { ring, memory } = this.#options;
+  take(frame: number): boolean | Promise<void> {
+    const { ring, memory, events } = this.#core.options;
     const blocks = ring.kindOf(frame) === frameKinds.blocks;
-    const entries = ring.entriesOf(frame);
     decodeEntry(memory.bytes, ring.tableOf(frame), this.#entry);
     const first = this.#entry.sequence;
-    const last = first + entries - 1;
-    const journal = this.#journal;
-    if (blocks ? this.phase === 'phaseB' : this.#toJournal) {
-      const writer = blocks ? journal!.i : journal!.c;
-      if (first !== writer.received + 1) throw gap(first, writer.received);
-      writer.append(frame, last);
-      if (blocks) {
-        this.#lastBlock = last;
-        this.#checkBlocks();
-      }
-      this.#options.events.acked();
-      return true;
+    const last = first + ring.entriesOf(frame) - 1;
+    if (blocks || this.#phase === 'refresh') {
+      const refresh = this.#phase === 'refresh' ? this.#refresh : undefined;
+      if (refresh === undefined) throw broken(`blocks in ${this.phase}`, first);
+      if (blocks && this.#compare?.idle === false) return false;
+      const taken = blocks
+        ? refresh.takeBlocks(frame, first, last)
+        : refresh.takeEntries(frame, first, last);
+      if (taken) events.acked();
+      return taken;
     }
-    if (this.phase !== (blocks ? 'phaseA' : 'stream')) {
-      throw broken(`${blocks ? 'blocks' : 'entries'} in ${this.phase}`, first);
-    }
-    const lane = blocks ? this.#mirror.blocks : this.#mirror.entries;
-    if (lane.room < entries) return false;
-    const problem = this.#mirror.accept(frame, Number.MAX_SAFE_INTEGER);
-    ring.release(frame);
-    if (problem !== undefined) throw broken(problem, first);
-    if (blocks) this.#lastBlock = last;
-    this.#mirror.pump();
-    this.#options.events.acked();
-    return true;
+    if (this.#phase !== 'stream') throw broken(`entries in ${this.phase}`, first);
+    const taken = this.#stream.take(frame, first, last);
+    if (taken === false) return false;
+    events.acked();
+    if (taken === true) return true;
+    return this.#checkpoint.on(taken).then(() => this.#stream.takeRest(frame, taken, last));
   }
 
   /** What may be acknowledged now. */
   ack(into: Ack): void {
-    const { ring } = this.#options;
-    const { entries, blocks } = this.#mirror;
-    into.freedBytes = ring.freedBytes;
+    const { options, durable } = this.#core;
+    into.freedBytes = options.ring.freedBytes;
     into.received = 0;
     into.applied = 0;
     into.durable = 0;
     into.blocks = 0;
-    if (this.phase === 'phaseA') into.blocks = blocks.applied;
-    if (this.phase === 'phaseB') {
-      // While an aborted attempt is taken away nothing of it counts; its blocks are given back.
-      into.blocks = this.#journal?.i.appended ?? this.#lastBlock;
-      if (this.#journal === undefined) return;
+    const { phase } = this;
+    if (phase === 'phaseA' || phase === 'phaseB') into.blocks = this.#refresh!.blocksDone;
+    if (phase === 'phaseB') {
+      into.received = this.#refresh!.received;
+      into.durable = durable;
+      into.applied = durable;
     }
-    if (this.phase !== 'stream' && this.phase !== 'phaseB') return;
-    into.durable = this.#durable;
-    if (this.#toJournal) {
-      into.received = this.#journal!.c.received;
-      into.applied = this.#durable;
-    } else {
-      into.received = entries.received;
-      into.applied = Math.max(entries.applied, this.#durable);
-    }
+    if (phase !== 'stream') return;
+    this.#receivedMax = Math.max(this.#receivedMax, this.#stream.received);
+    into.durable = durable;
+    into.applied = this.#stream.applied;
+    into.received = this.#receivedMax;
   }
 
   /** Starts nothing more; a replay that is under way gives up. `close` must follow. */
   stop(): void {
-    this.#stopped = true;
-    this.#mirror.stop();
-    this.#wakeProgress();
+    const core = this.#core;
+    core.stopped = true;
+    core.mirror?.stop();
+    core.applier.notify();
   }
 
   /**
@@ -337,270 +280,80 @@ export class MirrorSession {
    */
   async close(): Promise<void> {
     this.stop();
-    await this.#committing?.catch(() => undefined);
-    await Promise.all([this.#mirrorFlush.stop(), this.#journalFlush.stop()]);
+    const core = this.#core;
+    const { ring } = core.options;
+    for (const frame of await core.applier.stop()) ring.release(frame);
+    await this.#refresh?.close();
+    await this.#compare?.close();
+    await this.#source?.close();
+    this.#stream.close();
+    await Promise.all([core.mirrorFlush.stop(), core.journalFlush.stop()]);
+    core.tell('session.closed');
     try {
       await this.#closeRecord();
     } finally {
-      await this.#journal?.close();
-      await this.#mirror.close();
-    }
-    // Without a commit record an attempt is worth nothing (Rule 24): the next session starts anew.
-    if (this.#journal !== undefined && this.record.record.journal === undefined) {
-      await this.#journal.remove();
+      await core.chain.close();
+      await core.releaseMirrors();
+      core.applier.close();
     }
   }
 
   async #closeRecord(): Promise<void> {
-    const { record } = this.#options;
-    await this.#mirror.idle();
-    const error = await this.#mirror.flush();
+    const { record, mirror, chain, direct, era, entries } = this.#core;
+    await mirror?.idle();
+    const error = await mirror?.flush();
     if (error !== undefined) {
       await record.distrust();
       return;
     }
-    const era = this.#era;
-    const streaming = this.phase === 'stream' && !this.#toJournal && this.#journal === undefined;
-    if (!streaming || era === undefined) return;
-    const { applied } = this.#mirror.entries;
+    if (!direct || era === undefined || !chain.empty) return;
+    const { applied } = entries!.apply;
     await record.saveDurable(era, applied);
-    this.#durable = applied;
-    const closed = this.#windowClosed(applied) ? ({ state: 'coherent', reach: 0 } as const) : {};
+    this.#core.durable = applied;
+    const closed = this.#core.windowClosed(applied)
+      ? ({ state: 'coherent', reach: 0 } as const)
+      : {};
     await record.save({ clean: true, durable: applied, ...closed });
   }
 
-  /** From now on the mirror is this primary's, written under this boot, and not cleanly closed. */
-  async #claim(change: Parameters<RmdRecord['save']>[0]): Promise<void> {
-    const { record, hello } = this.#options;
-    await record.save({
-      clean: false,
-      bootId: record.bootId,
-      ownerNodeId: hello.nodeId,
-      launch: hello.launch,
-      mirrors: record.mirrors,
-      ...change,
-    });
-  }
-
-  #mirrorProgressed(bytes: number): void {
-    const { policy } = this.#mirrorFlush;
-    policy.wrote(
-      bytes,
-      this.#recording ? this.#mirror.entries.applied : 0,
-      this.#context.clock.now(),
-    );
-    this.#mirrorFlush.arm();
-    this.#wakeProgress();
-    this.#options.events.acked();
-    this.#options.events.roomFreed();
-  }
-
-  #journalProgressed(bytes: number): void {
-    const { policy } = this.#journalFlush;
-    policy.wrote(bytes, this.#journal!.c.appended, this.#context.clock.now());
-    this.#journalFlush.arm();
-    this.#wakeProgress();
-    this.#tryCommit();
-    this.#options.events.acked();
-    this.#options.events.roomFreed();
-  }
-
-  async #flushMirror(): Promise<void> {
-    const { policy } = this.#mirrorFlush;
-    const covers = policy.flushBegan();
-    // A replay has no stream yet, and saves its own position.
-    const recording = this.#recording && this.phase === 'stream';
-    const error = await this.#mirror.flush();
-    if (error !== undefined) {
-      policy.flushFailed();
-      this.#fail(await this.#lost(error));
+  /** The stream is over: what it brought is on the mirror, or under a checkpoint in the journal. */
+  async #endStream(): Promise<void> {
+    const core = this.#core;
+    const { record, chain } = core;
+    if (this.#phase !== 'stream') {
+      await core.settle();
       return;
     }
-    if (recording && this.#recording) await this.#mirrorDurable(covers);
-    policy.flushEnded();
-    this.#options.events.acked();
-  }
-
-  async #flushJournal(): Promise<void> {
-    const { policy } = this.#journalFlush;
-    const journal = this.#journal;
-    const covers = policy.flushBegan();
-    const error = await journal?.c.flush();
-    if (error !== undefined) {
-      policy.flushFailed();
-      this.#fail(error);
+    await core.settle();
+    if (core.checkpointed) {
+      const error = await core.flushTail();
+      if (error !== undefined) throw error;
+      await chain.closeTail();
       return;
     }
-    policy.flushEnded();
-    if (journal !== this.#journal || !this.#toJournal) return;
-    // Before the commit the era is not the mirror's yet: nothing of it is in the position page.
-    if (this.phase === 'stream') await this.#madeDurable(covers);
-    else this.#durable = Math.max(this.#durable, covers);
-    this.#options.events.acked();
+    core.applier.keep = false;
+    core.applier.notify();
+    await core.applier.settled();
+    await core.settle();
+    if (core.stopped) throw broken('the session ended');
+    await core.flushMirrors();
+    const { applied } = core.entries!.apply;
+    await record.saveDurable(core.era!, applied);
+    core.durable = applied;
+    const closed = core.windowClosed(applied) ? ({ state: 'coherent', reach: 0 } as const) : {};
+    // Until something is written again it is as good as closed cleanly.
+    await record.save({ clean: true, durable: applied, ...closed });
+    core.direct = false;
   }
 
-  /** Acknowledged only after the page is synced. */
-  async #madeDurable(sequence: number): Promise<void> {
-    if (sequence <= this.#durable) return;
-    await this.#options.record.saveDurable(this.#era!, sequence);
-    this.#durable = Math.max(this.#durable, sequence);
+  #begin(phase: 'stream'): void {
+    this.#phase = phase;
+    this.#receivedMax = this.#stream.received;
   }
 
-  /** Everything up to `covers` is durable on the mirrors. */
-  async #mirrorDurable(covers: number): Promise<void> {
-    const { record } = this.#options;
-    const journal = this.#journal;
-    if (journal === undefined) await this.#madeDurable(covers);
-    else {
-      // While the record names a journal, `durable` promises what can be read from `.c`. It is given
-      // up in one step, when the mirror holds all of it (Rule 24: only then delete).
-      if (this.#toJournal || covers < journal.c.received) return;
-      this.#journal = undefined;
-      await record.save({ journal: undefined, durable: covers });
-      this.#durable = Math.max(this.#durable, covers);
-      await this.#journalFlush.settle();
-      await journal.close();
-      await journal.remove();
-    }
-    if (this.#windowClosed(covers)) {
-      await record.save({ state: 'coherent', reach: 0 });
-      this.#options.events.stateChanged('coherent');
-    }
+  #refreshOf(refreshId: string, what: string): MirrorRefresh {
+    const refresh = this.#phase === 'refresh' ? this.#refresh : undefined;
+    if (refresh?.refreshId !== refreshId) throw broken(`${what} of ${refreshId} in ${this.phase}`);
+    return refresh;
   }
-
-  /** Whether a Rule 7b window ends with `durable`. */
-  #windowClosed(durable: number): boolean {
-    const { state, refreshId, era, reach } = this.#options.record.record;
-    return state === 'incoherent' && refreshId === '' && era !== undefined && durable >= reach;
-  }
-
-  #tryCommit(): void {
-    const mark = this.#mark;
-    const journal = this.#journal;
-    if (mark === undefined || journal === undefined || this.#committing !== undefined) return;
-    if (this.phase !== 'phaseB') return;
-    if (journal.i.appended - this.#blocksBefore < mark.blocks) return;
-    if (journal.c.appended < mark.mark) return;
-    // Rule 24, in its order: mirror flushed → files and directory → commit record → `committed` →
-    // apply → flush → "applied" → what follows. A crash between two steps restarts at the right one.
-    const committing = this.#commit(mark, journal);
-    this.#committing = committing;
-    committing.catch((error: unknown) => this.#fail(error));
-  }
-
-  #checkBlocks(): void {
-    const sent = this.#lastBlock - this.#blocksBefore;
-    const said = this.#mark?.blocks ?? sent;
-    if (sent > said) throw broken(`${sent} blocks, the mark says ${said}`);
-  }
-
-  async #commit(mark: Mark, journal: Journal): Promise<void> {
-    const { record, events } = this.#options;
-    const era = this.#era!;
-    const error = await this.#mirror.flush();
-    if (error !== undefined) throw await this.#lost(error);
-    const files = await journal.seal();
-    if (this.#stopped) return;
-    const s0 = journal.c.header.firstSequence;
-    const { refreshId } = mark;
-    const committed = { refreshId, era, s0, mark: mark.mark, files, applied: false };
-    await saveCommit(record, committed);
-    this.#durable = Math.max(this.#durable, mark.mark);
-    await record.saveDurable(era, this.#durable);
-    if (this.#stopped) return;
-    this.phase = 'stream';
-    events.committed(refreshId, era, mark.mark);
-    events.stateChanged('recoverable');
-    events.acked();
-    const feeder = await applyCommitted(this.#place, committed, journal.i.device, journal.c.device);
-    try {
-      events.stateChanged('coherent');
-      await this.#mirrorFlush.settle();
-      this.#mirrorFlush.policy.begin(mark.mark, mark.mark, this.#context.clock.now());
-      if (await feedTail(this.#place, feeder, journal.c)) this.#caughtUp(journal);
-    } finally {
-      feeder.close();
-    }
-  }
-
-  /** The tail is on its way to the mirror: from this very turn entries go there directly. */
-  #caughtUp(journal: Journal): void {
-    const { entries } = this.#mirror;
-    assert(entries.received === journal.c.received, 'the tail ends where `.c` ends');
-    this.#toJournal = false;
-    // The journal is needed until a flush of the mirror covers all of it.
-    this.#mirrorFlush.policy.wrote(0, entries.applied, this.#context.clock.now());
-    this.#mirrorFlush.policy.want(journal.c.received);
-    this.#mirrorFlush.arm();
-    this.#options.events.acked();
-    this.#options.events.roomFreed();
-  }
-
-  /** Waits for everything that runs beside the stream of frames. */
-  async #settle(): Promise<void> {
-    await this.#committing;
-    this.#committing = undefined;
-    await this.#mirror.idle();
-    await Promise.all([this.#mirrorFlush.settle(), this.#journalFlush.settle()]);
-  }
-
-  async #dropAttempt(refreshId: string, what: string): Promise<void> {
-    if (this.#committing !== undefined && refreshId === this.#refreshId) {
-      // It crossed the commit on the wire. Which of the two it was, the next handshake shows (R10).
-      throw new TdmfError('TDMF_RMD_FAILED', { why: `${what} came during the commit` });
-    }
-    this.#expect('phaseB', refreshId, what);
-    await this.#journalFlush.settle();
-    await this.#discardJournal();
-    this.#mark = undefined;
-    this.#era = undefined;
-    this.#mirror.blocks.begin(this.#lastBlock);
-  }
-
-  async #discardJournal(): Promise<void> {
-    const journal = this.#journal;
-    this.#journal = undefined;
-    this.#toJournal = false;
-    if (journal === undefined) return;
-    await journal.close();
-    if (this.record.record.journal === undefined) await journal.remove();
-  }
-
-  /** H21: nothing since the last good flush counts, under whatever session comes next. */
-  async #lost(error: TdmfError): Promise<TdmfError> {
-    this.#mirror.stop();
-    await this.#options.record.distrust();
-    return error;
-  }
-
-  #expect(phase: MirrorPhase, refreshId: string, what: string): void {
-    if (this.phase !== phase || refreshId !== this.#refreshId) {
-      throw broken(`${what} of ${refreshId} in ${this.phase}`);
-    }
-  }
-
-  #wakeProgress(): void {
-    const waiters = this.#progressWaiters;
-    if (waiters.length === 0) return;
-    this.#progressWaiters = [];
-    for (const resolve of waiters) resolve();
-  }
-
-  #fail(error: unknown): void {
-    this.#mirror.stop();
-    this.#wakeProgress();
-    if (!this.#stopped) this.#options.events.failed(error);
-    this.#stopped = true;
-  }
-}
-
-function broken(what: string, sequence?: number): TdmfError {
-  return new TdmfError('TDMF_LINK_PROTOCOL', {
-    what,
-    ...(sequence !== undefined && { sequence }),
-  });
-}
-
-function gap(first: number, last: number): TdmfError {
-  return broken(`${first} came after ${last}`, first);
 }

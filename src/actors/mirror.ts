@@ -1,27 +1,21 @@
 /**
- * Owns the mirror devices of one session: opens and locks them, writes entries and refresh blocks
- * from the receive memory as the order brain allows, flushes, and hands the devices back only when
- * their last I/O is done (Rule 22). Keeps I9 and I20. It knows nothing of the link, of eras or of
- * acknowledgements; the session (rmd.ts) is told when something progressed or failed.
- *
- *   ring (receive memory) ─► accept ─► Apply ─► device.write | zero ─► complete ─► ring.release
+ * Owns the mirror devices of one session: they were opened and locked before, are written through
+ * lanes (mirror-lane.ts) or block by block (`put`), flushed, and handed back only when their last I/O
+ * is done (Rule 22). Keeps I16 and Rule 21. It knows nothing of the link, of eras or of
+ * acknowledgements; its owner is told when something progressed or failed.
  */
 import { assert } from '../core/assert.js';
-import { babEntryPayloadMax, wireEntryBytes } from '../core/constants.js';
-import { Apply, type ApplyLimits } from '../core/engine/apply.js';
-import type { FrameRing } from '../core/engine/frame-ring.js';
+import { babEntryPayloadMax } from '../core/constants.js';
+import type { ApplyLimits } from '../core/engine/apply.js';
 import { TdmfError } from '../core/errors.js';
 import { IoVector } from '../core/io-vector.js';
-import { decodeEntry, emptyWireEntry, entryDataLength } from '../core/wire/entry.js';
-import { entryFlags, frameKinds } from '../core/wire/messages.js';
-import type { ArenaMemory, BlockDevice, DeviceOpener, ZeroOptions } from '../ports/block-device.js';
+import type { ArenaMemory, BlockDevice, DeviceOpener } from '../ports/block-device.js';
 import type { CompletionSink } from '../ports/completion.js';
 import type { ActorContext } from './actor.js';
 import { Bounce } from './bounce.js';
+import { type LaneSource, MirrorLane } from './mirror-lane.js';
 
 export interface MirrorEvents {
-  /** Entries up to `applied` are on the mirror: store it before anything that depends on it starts. */
-  record(applied: number): void;
   /** `bytes` more are on the mirror; memory and room may be free again. */
   progressed(bytes: number): void;
   /** Once; nothing more is started. */
@@ -36,26 +30,16 @@ const limits: ApplyLimits = {
 };
 
 const EIO = 5;
-const zeroOptions: ZeroOptions = { mayUnmap: false, fua: false };
-const unmapOptions: ZeroOptions = { mayUnmap: true, fua: false };
-
-/** One of the two streams into the mirror: entries, or the refresh blocks of phase a. */
-interface Lane {
-  readonly apply: Apply;
-  readonly vectors: readonly IoVector[];
-  readonly sink: CompletionSink;
-}
+const zeroOptions = { mayUnmap: true, fua: false } as const;
 
 export class Mirror {
   readonly devices: readonly BlockDevice[];
-  readonly #entries: Lane;
-  readonly #blocks: Lane;
-  readonly #ring: FrameRing;
-  readonly #memory: ArenaMemory;
+  readonly #context: ActorContext;
+  readonly #opener: DeviceOpener;
   readonly #events: MirrorEvents;
-  readonly #bounce: Bounce | undefined;
+  readonly #lanes: MirrorLane[] = [];
+  readonly #bounces = new Map<ArenaMemory, Bounce>();
   readonly #written: boolean[];
-  readonly #entry = emptyWireEntry();
   #inFlight = 0;
   #stopped = false;
   #failed = false;
@@ -67,35 +51,14 @@ export class Mirror {
     context: ActorContext,
     opener: DeviceOpener,
     devices: readonly BlockDevice[],
-    ring: FrameRing,
-    memory: ArenaMemory,
     events: MirrorEvents,
   ) {
+    this.#context = context;
+    this.#opener = opener;
     this.devices = devices;
-    this.#ring = ring;
-    this.#memory = memory;
     this.#events = events;
     // An earlier process may have left writes in the page cache: the first flush covers them too.
     this.#written = devices.map(() => true);
-    const rounds = devices.map((device) =>
-      Math.max(device.logicalBlockBytes, device.alignmentBytes),
-    );
-    this.#entries = this.#lane(context, rounds);
-    this.#blocks = this.#lane(context, rounds);
-    const direct = devices.filter((device) => device.alignmentBytes > 1);
-    const alignment = Math.max(1, ...direct.map((device) => device.alignmentBytes));
-    this.#bounce =
-      direct.length === 0
-        ? undefined
-        : new Bounce(opener, memory.bytes, limits.runBytesMax, alignment);
-  }
-
-  get entries(): Apply {
-    return this.#entries.apply;
-  }
-
-  get blocks(): Apply {
-    return this.#blocks.apply;
   }
 
   /** Nothing is started any more. */
@@ -103,34 +66,63 @@ export class Mirror {
     return this.#stopped;
   }
 
-  /**
-   * Takes the entries of a frame that validateEntries has passed, up to sequence `upTo`; the caller
-   * has seen that there is room, and drops its own hold. Returns what is wrong, in words.
-   */
-  accept(frame: number, upTo: number): string | undefined {
-    const lane = this.#ring.kindOf(frame) === frameKinds.blocks ? this.#blocks : this.#entries;
-    const entry = this.#entry;
-    let memory = this.#ring.dataOf(frame);
-    const table = this.#ring.tableOf(frame);
-    const count = this.#ring.entriesOf(frame);
-    for (let index = 0; index < count; index += 1) {
-      decodeEntry(this.#memory.bytes, table + index * wireEntryBytes, entry);
-      if (entry.sequence > upTo) break;
-      const accepted = lane.apply.accept(entry, memory, frame);
-      if (accepted === 'gap' || accepted === 'duplicate') {
-        return `${accepted} at ${entry.sequence}, ${lane.apply.received} was the last`;
-      }
-      if (accepted === 'accepted') this.#ring.hold(frame);
-      memory += entryDataLength(entry);
-    }
-    return undefined;
+  /** A stream of its own; `record` hears of every position before what depends on it starts. */
+  lane(source: LaneSource, record: (applied: number) => void): MirrorLane {
+    const stopped = () => this.#stopped;
+    const lane: MirrorLane = new MirrorLane(
+      this.#context,
+      this.#opener,
+      this.devices,
+      limits,
+      source,
+      {
+        get stopped() {
+          return stopped();
+        },
+        record,
+        started: () => {
+          this.#inFlight += 1;
+        },
+        ended: (index, operation, length, result) => {
+          this.#ended(index, operation, result);
+          if (result < 0) return;
+          lane.pump();
+          this.#wake();
+          this.#events.progressed(length);
+        },
+      },
+    );
+    this.#lanes.push(lane);
+    return lane;
   }
 
-  /** Starts whatever may start. */
-  pump(): void {
-    if (this.#stopped) return;
-    this.#pumpLane(this.#entries);
-    this.#pumpLane(this.#blocks);
+  /** Writes a piece of memory; the caller has the range for itself. @throws TDMF_DEVICE_FAILED */
+  async put(
+    device: number,
+    offset: number,
+    memory: ArenaMemory,
+    from: number,
+    length: number,
+  ): Promise<void> {
+    const target = this.devices[device]!;
+    const alignment = target.alignmentBytes;
+    const vector = new IoVector(1).single(memory.arena, from, length);
+    const aligned = [offset, from, length].every((number) => number % alignment === 0);
+    await this.#once(device, 'write', length, (sink) => {
+      if (aligned) target.write(vector, offset, false, sink, 0);
+      else this.#bounceOf(memory).write(target, offset, vector, sink, 0);
+    });
+  }
+
+  /** The range reads as zeroes. @throws TDMF_DEVICE_FAILED */
+  async zero(device: number, offset: number, length: number, memory: ArenaMemory): Promise<void> {
+    const target = this.devices[device]!;
+    const alignment = target.alignmentBytes;
+    const aligned = offset % alignment === 0 && length % alignment === 0;
+    await this.#once(device, 'zero', length, (sink) => {
+      if (aligned) target.zero(offset, length, zeroOptions, sink, 0);
+      else this.#bounceOf(memory).zero(target, offset, length, zeroOptions, sink, 0);
+    });
   }
 
   /** Starts nothing any more; what is in flight completes. */
@@ -168,102 +160,52 @@ export class Mirror {
     await this.idle();
     while (this.#flushing !== undefined) await this.#flushing;
     await Promise.all(this.devices.map((device) => device.close()));
-    this.#bounce?.close();
+    for (const lane of this.#lanes) lane.close();
+    for (const bounce of this.#bounces.values()) bounce.close();
   }
 
-  #lane(context: ActorContext, rounds: readonly number[]): Lane {
-    const apply = new Apply(rounds, limits);
-    const vectors = Array.from(
-      { length: limits.operationsMax },
-      () => new IoVector(limits.runPiecesMax),
-    );
-    const lane: Lane = {
-      apply,
-      vectors,
-      sink: {
-        completed: context.guard((operation: number, result: number) => {
-          this.#completed(lane, operation, result);
-        }),
-      },
-    };
-    return lane;
+  #once(
+    device: number,
+    operation: 'write' | 'zero',
+    length: number,
+    start: (sink: CompletionSink) => void,
+  ): Promise<void> {
+    if (this.#stopped) throw stoppedError();
+    this.#inFlight += 1;
+    return new Promise((resolve, reject) => {
+      const completed = this.#context.guard((_tag: number, done: number) => {
+        const result = operation === 'write' && done >= 0 && done < length ? -EIO : done;
+        const failed = this.#ended(device, operation, result);
+        this.#wake();
+        if (failed === undefined) resolve();
+        else reject(failed);
+      });
+      start({ completed });
+    });
   }
 
-  #pumpLane(lane: Lane): void {
-    const { apply } = lane;
-    for (;;) {
-      const operation = apply.startNext();
-      if (operation < 0) return;
-      this.#inFlight += 1;
-      const device = this.devices[apply.operationDevice[operation]!]!;
-      const offset = apply.operationOffset[operation]!;
-      const flags = apply.operationFlags[operation]!;
-      if (flags & entryFlags.zero) this.#zero(lane, operation, device, offset, flags);
-      else this.#write(lane, operation, device, offset);
-    }
-  }
-
-  #write(lane: Lane, operation: number, device: BlockDevice, offset: number): void {
-    const { apply } = lane;
-    const vector = lane.vectors[operation]!.reset(this.#memory.arena);
-    const first = apply.operationFirst[operation]!;
-    const count = apply.operationCount[operation]!;
-    const alignment = device.alignmentBytes;
-    let aligned = offset % alignment === 0;
-    for (let index = 0; index < count; index += 1) {
-      const memory = apply.memoryOf(first + index);
-      const length = apply.lengthOf(first + index);
-      aligned &&= memory % alignment === 0 && length % alignment === 0;
-      vector.push(memory, length);
-    }
-    if (aligned) device.write(vector, offset, false, lane.sink, operation);
-    else this.#bounce!.write(device, offset, vector, lane.sink, operation);
-  }
-
-  #zero(lane: Lane, operation: number, device: BlockDevice, offset: number, flags: number): void {
-    const length = lane.apply.operationLength[operation]!;
-    const options = flags & entryFlags.mayUnmap ? unmapOptions : zeroOptions;
-    const alignment = device.alignmentBytes;
-    if (offset % alignment === 0 && length % alignment === 0) {
-      device.zero(offset, length, options, lane.sink, operation);
-    } else {
-      this.#bounce!.zero(device, offset, length, options, lane.sink, operation);
-    }
-  }
-
-  #completed(lane: Lane, operation: number, result: number): void {
-    const { apply } = lane;
+  #ended(index: number, operation: string, result: number): TdmfError | undefined {
     this.#inFlight -= 1;
-    const index = apply.operationDevice[operation]!;
-    const length = apply.operationLength[operation]!;
-    const zero = (apply.operationFlags[operation]! & entryFlags.zero) !== 0;
     this.#written[index] = true;
-    if (result < 0 || (!zero && result < length)) {
-      apply.fail(operation);
-      const errno = result < 0 ? -result : EIO;
-      this.#fail(deviceFailed(this.devices[index]!.path, zero ? 'zero' : 'write', errno));
-      return;
-    }
-    const first = apply.operationFirst[operation]!;
-    const count = apply.operationCount[operation]!;
-    for (let entry = 0; entry < count; entry += 1) this.#ring.release(apply.frameOf(first + entry));
-    apply.complete(operation);
-    if (lane === this.#entries) {
-      // Rule 7a: the position is stored first, only then may start what depends on it.
-      this.#events.record(apply.applied);
-      apply.record();
-    }
-    this.pump();
-    this.#wake();
-    this.#events.progressed(length);
-  }
-
-  #fail(error: TdmfError): void {
+    if (result >= 0) return undefined;
+    const error = deviceFailed(this.devices[index]!.path, operation, -result);
     this.#stopped = true;
     this.#wake();
-    if (this.#failed) return;
-    this.#failed = true;
-    this.#events.failed(error);
+    if (!this.#failed) {
+      this.#failed = true;
+      this.#events.failed(error);
+    }
+    return error;
+  }
+
+  #bounceOf(memory: ArenaMemory): Bounce {
+    let bounce = this.#bounces.get(memory);
+    if (bounce === undefined) {
+      const alignment = Math.max(...this.devices.map(({ alignmentBytes }) => alignmentBytes));
+      bounce = new Bounce(this.#opener, memory.bytes, limits.runBytesMax, alignment);
+      this.#bounces.set(memory, bounce);
+    }
+    return bounce;
   }
 
   async #flushAll(): Promise<TdmfError | undefined> {
@@ -284,7 +226,7 @@ export class Mirror {
 
   #isIdle(): boolean {
     if (this.#inFlight > 0) return false;
-    return this.#stopped || (this.entries.idle && this.blocks.idle);
+    return this.#stopped || this.#lanes.every(({ apply }) => apply.idle);
   }
 
   #wake(): void {
@@ -298,4 +240,8 @@ export class Mirror {
 export function deviceFailed(path: string, operation: string, errno: number): TdmfError {
   assert(errno > 0, 'an error has a number');
   return new TdmfError('TDMF_DEVICE_FAILED', { path, operation, errno });
+}
+
+export function stoppedError(): TdmfError {
+  return new TdmfError('TDMF_RMD_FAILED', { why: 'the mirror stopped' });
 }

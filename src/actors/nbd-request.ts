@@ -8,7 +8,13 @@ import { IoVector } from '../core/io-vector.js';
 import { command, commandFlag, extentsMax } from '../core/nbd/constants.js';
 import type { RequestHeader, TransmissionRules } from '../core/nbd/requests.js';
 import type { ArenaMemory } from '../ports/block-device.js';
-import { type DriverClient, type DriverOp, type DriverRequest, driverOp } from './driver-port.js';
+import {
+  type DriverClient,
+  type DriverOp,
+  type DriverRequest,
+  driverOp,
+  type SyncWait,
+} from './driver-port.js';
 
 /** Covers 1 MiB in chunks of 64 KiB at any alignment; larger writes get a larger vector. */
 const memoryPiecesMin = 18;
@@ -29,6 +35,9 @@ export class NbdRequest implements DriverRequest, RequestHeader {
   extentCount = 0;
   next: NbdRequest | undefined = undefined;
   slot = -1;
+  readonly wait: SyncWait = { for: 0, until: 0, flush: 0, sinceMs: 0, nextUnflushed: undefined };
+  /** The driver keeps the answer back, and the pool does not count the request. */
+  parked = false;
 
   flags = 0;
   command = 0;
@@ -102,16 +111,23 @@ export class RequestQueue {
   }
 }
 
-/** Requests are made when they are first needed and kept until the connection ends. */
+/**
+ * Requests are made when they are first needed and kept until the connection ends. Writes whose
+ * answer waits in sync mode leave their place to others, so that reads and flushes go on (Rule 40),
+ * but only so many: behind them the client waits in its socket.
+ */
 export class RequestPool {
   readonly #session: DriverClient;
   readonly #limit: number;
+  readonly #parkedMax: number;
   readonly #free: NbdRequest[] = [];
   #madeCount = 0;
+  #parkedCount = 0;
 
-  constructor(session: DriverClient, limit: number) {
+  constructor(session: DriverClient, limit: number, parkedMax: number) {
     this.#session = session;
     this.#limit = limit;
+    this.#parkedMax = parkedMax;
   }
 
   /** Requests that were taken and not given back. */
@@ -121,10 +137,24 @@ export class RequestPool {
 
   /** Undefined when as many as allowed are in flight. */
   take(): NbdRequest | undefined {
+    const counted = this.takenCount - Math.min(this.#parkedCount, this.#parkedMax);
+    if (counted >= this.#limit) return undefined;
     const request = this.#free.pop();
-    if (request !== undefined || this.#madeCount === this.#limit) return request;
+    if (request !== undefined) return request;
     this.#madeCount++;
     return new NbdRequest(this.#session);
+  }
+
+  park(request: NbdRequest): void {
+    assert(!request.parked, 'a request is parked once');
+    request.parked = true;
+    this.#parkedCount++;
+  }
+
+  unpark(request: NbdRequest): void {
+    if (!request.parked) return;
+    request.parked = false;
+    this.#parkedCount--;
   }
 
   give(request: NbdRequest): void {

@@ -6,6 +6,8 @@
 export interface SessionLimits {
   /** Requests from the header to the last byte of the reply. */
   readonly requestsMax: number;
+  /** Writes beside them that only wait for the secondary (sync mode, Rule 40). */
+  readonly parkedMax: number;
   readonly receiveBytes: number;
   /** A payload with less than this missing is received together with what follows it. */
   readonly directBytesMin: number;
@@ -23,6 +25,7 @@ export interface SessionLimits {
 
 export const sessionLimits: SessionLimits = {
   requestsMax: 256,
+  parkedMax: 1024,
   receiveBytes: 256 * 1024,
   directBytesMin: 32 * 1024,
   peekBytes: 4096,

@@ -103,7 +103,7 @@ export class NbdSession implements CompletionSink, DriverClient {
     const limits = { ...sessionLimits, ...options.limits };
     this.#limits = limits;
     this.#rxWindow = limits.receiveBytes;
-    this.#pool = new RequestPool(this, limits.requestsMax);
+    this.#pool = new RequestPool(this, limits.requestsMax, limits.parkedMax);
     const headersOffset = roundUpToPages(limits.receiveBytes);
     const readsOffset = headersOffset + roundUpToPages(limits.replyHeaderBytes);
     this.#memory = options.memory.allocate(readsOffset + roundUpToPages(limits.readBytes));
@@ -166,12 +166,19 @@ export class NbdSession implements CompletionSink, DriverClient {
 
   executed(request: DriverRequest): void {
     assert(request instanceof NbdRequest && request.session === this, 'a request comes home');
+    this.#pool.unpark(request);
     if (this.#state === 'hung up') {
       this.#release(request);
       this.#advanceEnd();
     } else {
       this.#answer(request);
     }
+  }
+
+  parked(request: DriverRequest): void {
+    assert(request instanceof NbdRequest && request.session === this, 'it is one of ours');
+    this.#pool.park(request);
+    if (this.#stalled) this.#scheduleTurn();
   }
 
   resumed(): void {

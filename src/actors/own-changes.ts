@@ -4,11 +4,11 @@
  * 15c). Read when the mirror is to follow its primary again; nothing is changed here. A question that
  * cannot be answered is answered with `unknown`, never with `none` (I5, I18).
  */
-import { mapBlockBytes } from '../core/constants.js';
+import { dirtBytesMax, mapBlockBytes } from '../core/constants.js';
 import { ownName } from '../core/journal/names.js';
 import { bitsSet, decodeOwnPage, type OwnPage, ownBitmaps } from '../core/journal/own-map.js';
 import type { MirrorRecord } from '../core/meta.js';
-import type { OwnChanges } from '../core/wire/messages.js';
+import type { Dirt, OwnChanges } from '../core/wire/messages.js';
 import type { Digest } from '../ports/block-device.js';
 import type { FileStore } from '../ports/file-store.js';
 
@@ -41,6 +41,36 @@ export async function findOwnChanges(place: OwnPlace, record: MirrorRecord): Pro
   if (await writtenAround(place, record, tracked)) return unknown;
   if (tracked === undefined) return { ...nothing, since };
   return countBits(file!, tracked, since) ?? unknown;
+}
+
+/**
+ * What was found when the mirror began to follow its primary again: since then this side itself writes,
+ * and write marks say nothing.
+ */
+export async function rememberedChanges(
+  place: Pick<OwnPlace, 'files' | 'digest' | 'directory'>,
+  record: MirrorRecord,
+): Promise<FoundChanges> {
+  const { ownSince: since, own, group } = record;
+  if (own === 'none') return nothing;
+  const unknown: FoundChanges = { changes: 'unknown', bytes: 0, since, bitmaps: [] };
+  if (own === 'unknown') return unknown;
+  const file = await place.files.read(`${place.directory}/${ownName(group)}`);
+  const page = file === undefined ? undefined : decodeOwnPage(file, place.digest.crc32c);
+  if (page === undefined || typeof page === 'string' || page.since !== since) return unknown;
+  return countBits(file!, page, since) ?? unknown;
+}
+
+/** The blocks as messages for the primary (Rule 10b). */
+export function* dirtOf({ bitmaps }: FoundChanges): Generator<Dirt> {
+  for (const [device, bits] of bitmaps.entries()) {
+    for (let at = 0; at < bits.length; at += dirtBytesMax) {
+      const some = bits.slice(at, at + dirtBytesMax);
+      if (some.some((byte) => byte !== 0)) {
+        yield { kind: 'dirt', device, firstBlock: at * 8, bits: some };
+      }
+    }
+  }
 }
 
 /** Whether a mirror bears another write mark than the last owner left on it. */

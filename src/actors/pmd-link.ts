@@ -4,6 +4,7 @@
  */
 import { createActor } from 'xstate';
 import { type ErrorDetails, errorTable, isTdmfError, TdmfError } from '../core/errors.js';
+import type { EntryTable } from '../core/wire/entry.js';
 import type { Ack, ControlMessage } from '../core/wire/messages.js';
 import { jitterSteps, type LinkEvent, linkMachine, type TroubleReport } from '../machines/link.js';
 import type { TimerHandle } from '../ports/clock.js';
@@ -17,6 +18,7 @@ export interface LinkOwner {
   opened(session: PmdSession): void;
   control(message: ControlMessage): void;
   ack(ack: Readonly<Ack>): void;
+  blocks(bytes: Uint8Array, table: EntryTable): void;
   writable(): void;
   /** The session that was opened is over, whoever ended it. */
   detached(): void;
@@ -110,6 +112,7 @@ export class PmdLink {
     const session: PmdSession = new PmdSession(this.#context, connection, {
       control: (message) => this.#owner.control(message),
       ack: (ack) => this.#owner.ack(ack),
+      blocks: (bytes, table) => this.#owner.blocks(bytes, table),
       writable: () => this.#owner.writable(),
       ended: (code, message) => {
         if (session === this.session) this.#lose(code, message);

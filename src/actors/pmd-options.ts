@@ -15,6 +15,7 @@ export interface PmdOptions {
   readonly version: string;
   readonly tunables: PmdTunables;
   readonly groupActor: string;
+  readonly driverActor: string;
 }
 
 export interface PmdDevice {
@@ -25,9 +26,11 @@ export interface PmdDevice {
 }
 
 export interface ChunkTunables {
-  /** CHUNKSIZE and CHUNKDELAY of the manual. */
+  /** CHUNKSIZE, CHUNKDELAY and COMPRESSION of the manual, REFRESHRATE. */
   readonly chunkSizeKb: number;
   readonly chunkDelayMs: number;
+  readonly compression: boolean;
+  readonly refreshRateKb: number;
 }
 
 export interface PmdTunables extends ChunkTunables {

@@ -63,10 +63,15 @@ export class PmdPump {
   /**
    * The driver published while the PMD slept. A writer with one write at a time would wake two
    * threads for each: what it writes in the next moment goes into the same frame. Nobody waits for
-   * it; the driver does not ring again while the PMD gathers.
+   * it; the driver does not ring again while the PMD gathers. In sync mode somebody does wait.
    */
   wake(): void {
-    if (this.#gathering !== undefined || this.#session === undefined) return;
+    if (this.#session === undefined) return;
+    if (this.#reader.control.awaitedDurable !== undefined) {
+      this.schedule();
+      return;
+    }
+    if (this.#gathering !== undefined) return;
     const over = this.#context.guard(() => {
       this.#gathering = undefined;
       this.schedule();
@@ -122,15 +127,31 @@ export class PmdPump {
   /** The wish goes out behind the entries it is about (Rule 39). */
   #flush(session: PmdSession): void {
     const { drain } = this.#sources.entries;
-    if (this.#flushWanted === 0 || drain.era === undefined) return;
-    if (drain.sent < this.#flushWanted) return;
-    session.control({ kind: 'flushWanted', sequence: this.#flushWanted });
-    this.#flushWanted = 0;
+    if (drain.era === undefined) return;
+    if (this.#flushWanted > 0 && drain.sent >= this.#flushWanted) {
+      drain.flushAsked = this.#flushWanted;
+      this.#flushWanted = 0;
+      session.control({ kind: 'flushWanted', sequence: drain.flushAsked });
+    }
+    const sequence = this.#waitersWant();
+    if (sequence === 0) return;
+    drain.flushAsked = sequence;
+    session.control({ kind: 'flushWanted', sequence });
+  }
+
+  /** Writers wait for this to be durable, and the secondary was not asked yet; 0: nothing. */
+  #waitersWant(): number {
+    const { drain } = this.#sources.entries;
+    const awaited = this.#reader.control.awaitedDurable;
+    return awaited === undefined ? 0 : drain.flushFor(awaited);
   }
 
   #sleep(): void {
     const { drain, published } = this.#sources.entries;
     if (drain.era === undefined || drain.indexOf(drain.sent + 1) !== published) return;
-    if (!this.#reader.sleep(published)) this.schedule();
+    // A wish that came behind the last look is seen now, or its writer sees the sleeper.
+    if (this.#reader.sleep(published) && this.#waitersWant() === 0) return;
+    this.#reader.awake();
+    this.schedule();
   }
 }

@@ -64,6 +64,7 @@ export class PmdRefresh {
   readonly #writeRate = new Rate();
   #bootId: string | undefined;
   #sameMirror = false;
+  #union = false;
 
   constructor(context: ActorContext, options: PmdRefreshOptions) {
     this.#context = context;
@@ -104,8 +105,9 @@ export class PmdRefresh {
   }
 
   /** A session was admitted: begin, or go on where the secondary can be trusted (R10). */
-  attach(session: PmdSession, welcome: Welcome): void {
+  attach(session: PmdSession, welcome: Welcome, union: boolean): void {
     this.#session = session;
+    this.#union = union || this.#options.union;
     this.#state = 'beginning';
     // A full refresh is on the mirror, which is only trusted when it has been up since, and says that
     // this refresh is what it is in the middle of.
@@ -115,13 +117,13 @@ export class PmdRefresh {
     this.#bootId = welcome.bootId;
     this.#sender?.beginSession();
     const { refreshId, kind } = this;
-    session.control({ kind: 'refreshBegin', refreshId, refresh: kind, union: this.#options.union });
+    session.control({ kind: 'refreshBegin', refreshId, refresh: kind, union: this.#union });
   }
 
   /** Blocks that changed on the other side (Rule 10b). Returns what is wrong with them, if anything. */
   dirt({ device, firstBlock, bits }: Dirt): string | undefined {
     // Said to a refresh that was ended meanwhile.
-    if (this.#state !== 'beginning' || !this.#options.union) return undefined;
+    if (this.#state !== 'beginning' || !this.#union) return undefined;
     const map = this.#options.maps[device];
     if (map === undefined) return 'dirt of a device that is not there';
     return markBits(map, firstBlock, bits);
@@ -146,6 +148,9 @@ export class PmdRefresh {
     else if (this.#state !== 'again') return false;
     this.#state = 'a';
     this.#passStartedAt = this.#context.clock.now();
+    this.#passRested = false;
+    this.#passTimer?.cancel();
+    this.#passTimer = undefined;
     this.#options.changed();
     return true;
   }

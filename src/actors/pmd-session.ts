@@ -4,13 +4,15 @@
  * and nothing is sent or delivered afterwards. A peer that is silent for linkDeadMs is given up,
  * whatever the data waits for (Rule 51).
  */
-import { frameHeaderBytes, heartbeatMs, linkDeadMs } from '../core/constants.js';
+import { frameHeaderBytes, framePayloadMax, heartbeatMs, linkDeadMs } from '../core/constants.js';
 import { TdmfError } from '../core/errors.js';
 import { decodeAck, emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
+import type { EntryTable } from '../core/wire/entry.js';
+import type { FrameHeader } from '../core/wire/frame.js';
 import { type Ack, type ControlMessage, frameKinds } from '../core/wire/messages.js';
 import { hashSeed, type SessionNonce, sessionNonce } from '../core/wire/session.js';
-import { FrameSplitter } from '../core/wire/splitter.js';
+import { FrameSplitter, type PayloadTarget } from '../core/wire/splitter.js';
 import { FrameWriter } from '../core/wire/writer.js';
 import type { TimerHandle } from '../ports/clock.js';
 import type { LinkClosed, LinkConnection } from '../ports/link.js';
@@ -20,6 +22,8 @@ export interface SessionHandlers {
   control(message: ControlMessage): void;
   /** `ack` is valid only during the call. */
   ack(ack: Readonly<Ack>): void;
+  /** A frame of blocks, in a session that asked for them; `bytes` is valid only during the call. */
+  blocks(bytes: Uint8Array, table: EntryTable): void;
   /** The link takes data again. */
   writable(): void;
   ended(code: string, message: string): void;
@@ -34,6 +38,8 @@ export class PmdSession {
   linkBytes = 0;
   /** Batches of hashes sent so far. */
   hashBatches = 0;
+  /** Of them, those without an answer (at most `hashBatchesMax`). */
+  hashesUnderWay = 0;
   /** Of the hashes of a comparison (Rule 17). */
   readonly hashSeed: SessionNonce;
   readonly #context: ActorContext;
@@ -42,6 +48,8 @@ export class PmdSession {
   readonly #writer: FrameWriter;
   readonly #splitter: FrameSplitter;
   readonly #ack = emptyAck();
+  /** One frame of blocks at a time; made when the first may come. */
+  #received: PayloadTarget | undefined;
   #beat: TimerHandle;
   #heardAt: number;
   #sentAt: number;
@@ -58,8 +66,8 @@ export class PmdSession {
     this.#writer = new FrameWriter(sessionNonce(secret, 'primary'), crc32c);
     this.#splitter = new FrameSplitter(
       {
-        begin: () => undefined,
-        frame: (header, target) => this.#frame(header.kind, header.payloadLength, target.bytes),
+        begin: ({ kind }) => (kind === frameKinds.blocks ? this.#received : undefined),
+        frame: (header, target) => this.#frame(header, target.bytes),
         malformed: (error) => this.end(error.code, error.message),
       },
       { sender: 'secondary', nonce: sessionNonce(secret, 'secondary'), crc32c },
@@ -83,6 +91,12 @@ export class PmdSession {
       };
     });
     this.#beat = this.#nextBeat();
+  }
+
+  /** From now on the secondary may send blocks (BACKFRESH). */
+  takeBlocks(): void {
+    this.#received = { bytes: new Uint8Array(framePayloadMax), offset: 0 };
+    this.#splitter.takesBlocks = true;
   }
 
   get ended(): boolean {
@@ -136,8 +150,10 @@ export class PmdSession {
     if (!this.#connection.send(bytes, sent)) this.writable = false;
   }
 
-  #frame(kind: number, length: number, bytes: Uint8Array): void {
-    if (kind === frameKinds.ack) {
+  #frame({ kind, payloadLength: length, count }: FrameHeader, bytes: Uint8Array): void {
+    if (kind === frameKinds.blocks) {
+      this.#handlers.blocks(bytes, { kind, count, payloadLength: length });
+    } else if (kind === frameKinds.ack) {
       const problem = decodeAck(bytes, 0, this.#ack);
       if (problem === undefined) this.#handlers.ack(this.#ack);
       else this.breach(problem);

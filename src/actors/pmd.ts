@@ -15,6 +15,7 @@ import type { TimerHandle } from '../ports/clock.js';
 import type { Actor, ActorContext, StartActor } from './actor.js';
 import type { GroupMessage, PmdMessage, SharedDevices } from './messages.js';
 import { Outbox } from './outbox.js';
+import { PmdBackfresh } from './pmd-backfresh.js';
 import type { PmdOptions } from './pmd-options.js';
 import { PmdRefresh } from './pmd-refresh.js';
 import { PmdTalk } from './pmd-talk.js';
@@ -46,7 +47,8 @@ class Pmd implements Actor<PmdMessage> {
       (memory, index) => new DeviceMap(memory, deviceList[index]!.sizeBytes),
     );
     this.#adopt(options.devices);
-    this.#talk = new PmdTalk(context, options, this.#reader, (message) => this.#tell(message));
+    const tell = (message: GroupMessage) => this.#tell(message);
+    this.#talk = new PmdTalk(context, options, this.#reader, this.#maps, tell);
   }
 
   receive(message: PmdMessage): void {
@@ -63,15 +65,14 @@ class Pmd implements Actor<PmdMessage> {
         this.#tell({ type: 'pmd.stopped' });
         break;
       case 'pmd.lineage':
-        talk.lineage = message.lineage;
+        talk.learn(message.lineage);
         this.#launchIfReady();
         break;
       case 'pmd.wake':
         talk.wake();
         break;
       case 'pmd.drop':
-        talk.entries.drain.end();
-        this.#reader.drop();
+        talk.drop();
         this.#tell({ type: 'pmd.dropped', token: message.token });
         break;
       case 'pmd.refresh':
@@ -91,7 +92,7 @@ class Pmd implements Actor<PmdMessage> {
         const run = this.#runOf(message.refreshId);
         if (run !== undefined) this.#abort(run, message.again);
         // The abort has crossed the commit: for the group there was none (H6).
-        else talk.committedId = undefined;
+        else talk.standing.committedId = undefined;
         break;
       }
       case 'pmd.flush':
@@ -100,6 +101,25 @@ class Pmd implements Actor<PmdMessage> {
       case 'pmd.devices':
         this.#changeDevices(message.devices);
         break;
+      case 'pmd.backfresh': {
+        const { refreshId, compareAll } = message;
+        this.#backfresh(refreshId, compareAll);
+        break;
+      }
+      case 'pmd.backfreshEnd':
+        if (talk.home.back?.refreshId === message.refreshId) talk.home.end(message.handOver);
+        break;
+      case 'pmd.adoptMirror':
+        talk.judgeAnew();
+        break;
+      case 'pmd.checkpointOff':
+        talk.say({ kind: 'checkpointOff' });
+        break;
+      case 'pmd.checkpointRefused': {
+        const { on, code } = message;
+        talk.say({ kind: 'checkpointRefused', on, code, details: {} });
+        break;
+      }
       case 'pmd.tunables':
         talk.tunables = message;
         break;
@@ -108,6 +128,7 @@ class Pmd implements Actor<PmdMessage> {
 
   writable(): void {
     this.#outbox.flush();
+    this.#talk.bell.writable();
   }
 
   async stop(): Promise<void> {
@@ -117,6 +138,7 @@ class Pmd implements Actor<PmdMessage> {
     const { run } = this.#talk;
     this.#talk.run = undefined;
     await run?.end(false);
+    await this.#talk.home.stop();
     await this.#closeDevices();
     this.#outbox.close();
   }
@@ -131,7 +153,7 @@ class Pmd implements Actor<PmdMessage> {
 
   /** Hello says what the record says: no launch before the record is known. */
   #launchIfReady(): void {
-    if (!this.#launchWaits || this.#talk.lineage === undefined) return;
+    if (!this.#launchWaits || this.#talk.standing.lineage === undefined) return;
     this.#launchWaits = false;
     this.#talk.link.send({ type: 'operator.launch' });
   }
@@ -160,6 +182,16 @@ class Pmd implements Actor<PmdMessage> {
     this.#talk.startRun(run);
     this.#tick?.cancel();
     this.#tellProgress();
+  }
+
+  #backfresh(refreshId: string, compareAll: boolean): void {
+    const { home } = this.#talk;
+    if (home.back?.refreshId === refreshId) return;
+    void home.back?.end();
+    const tell = (message: GroupMessage) => this.#tell(message);
+    const back = new PmdBackfresh(this.#context, { refreshId, compareAll, maps: this.#maps, tell });
+    void back.useDevices(this.#devices);
+    home.start(back);
   }
 
   #tellProgress(): void {
@@ -211,9 +243,11 @@ class Pmd implements Actor<PmdMessage> {
     this.#devicesJob = this.#devicesJob
       .then(async () => {
         await this.#talk.run?.useDevices(undefined);
+        await this.#talk.home.back?.useDevices(undefined);
         await this.#closeDevices();
         this.#adopt(devices);
         await this.#talk.run?.useDevices(this.#devices);
+        await this.#talk.home.back?.useDevices(this.#devices);
         this.#tell({ type: 'pmd.devicesClosed' });
         this.#talk.schedule();
       })

@@ -26,6 +26,7 @@ import {
 import { type LogEnd, recoverHeat, recoverLog } from '../core/pstore/heat-recovery.js';
 import {
   logAckAt,
+  logAckSlot,
   logHalfAt,
   logLayout,
   pstoreBytes,
@@ -78,8 +79,6 @@ interface Written {
 }
 
 const EIO = 5;
-/** Where the ack page of the log says it belongs. */
-const logSlot = 0xffff_ffff;
 
 export class PstoreHeat {
   readonly damage: string[] = [];
@@ -121,7 +120,7 @@ export class PstoreHeat {
       halves.push(findRecords(bytes, nodeId, this.#crc32c));
     }
     const ack = await this.#read(logAckAt, pstorePageBytes);
-    const log = recoverLog(halves, decodeAck(ack, { nodeId, slot: logSlot }, this.#crc32c));
+    const log = recoverLog(halves, decodeAck(ack, { nodeId, slot: logAckSlot }, this.#crc32c));
     this.#end = log.end;
     for (const [group, { slot, extents }] of this.#slots) {
       const known: Known[] = [];
@@ -206,6 +205,7 @@ export class PstoreHeat {
       devices: geometries.map((geometry, index) => ({
         ...geometry,
         hot: images[index]?.hot.slice(),
+        kept: images[index]?.kept ?? 0,
       })),
     };
   }
@@ -301,7 +301,7 @@ export class PstoreHeat {
 
   /** Says on disk, after the fact, that the last record was durable; a later flush takes it along. */
   acknowledge(): Promise<number> {
-    const place = { nodeId: this.#superblock.nodeId, slot: logSlot };
+    const place = { nodeId: this.#superblock.nodeId, slot: logAckSlot };
     return this.#calls.write(encodeAck(place, this.#end.number - 1, this.#crc32c), logAckAt);
   }
 

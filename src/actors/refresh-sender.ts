@@ -133,7 +133,7 @@ export class RefreshSender implements CompletionSink {
   /** Sends the hashes of what was read, as far as the secondary takes them. */
   askAhead(session: PmdSession): void {
     for (const item of this.#queue) {
-      if (this.#batches.full || !session.writable) return;
+      if (session.hashesUnderWay >= hashBatchesMax || !session.writable) return;
       if (item.compare && item.state === 'read') {
         this.#batches.ask(session, item, this.#memory.bytes);
       }

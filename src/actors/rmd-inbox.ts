@@ -11,9 +11,13 @@ import type { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError } from '../core/errors.js';
 import { entryLayout, validateEntries } from '../core/wire/entry.js';
 import { encodeFrameHeader, type FrameHeader } from '../core/wire/frame.js';
-import type { ControlMessage } from '../core/wire/messages.js';
+import { type ControlMessage, frameKinds } from '../core/wire/messages.js';
 import type { PayloadTarget } from '../core/wire/splitter.js';
 import type { ArenaMemory } from '../ports/block-device.js';
+import { broken } from './mirror-errors.js';
+
+/** Control messages that may wait: batches of hashes, and a handful of everything else. */
+const controlsMax = 256;
 
 /** A number is a frame in the receive memory, held once. */
 export type InboxItem = number | ControlMessage;
@@ -45,6 +49,10 @@ export class RmdInbox {
   #placing = -1;
   #spilling: Spilled | undefined;
   #paused = false;
+  /** Control messages that wait. */
+  #controls = 0;
+  #kind = 0;
+  #next = 0;
   readonly #target: { bytes: Uint8Array; offset: number };
 
   constructor(options: InboxOptions) {
@@ -56,11 +64,20 @@ export class RmdInbox {
     return this.#paused;
   }
 
+  /**
+   * While entries are being received: the sequence the first of them should have, if another frame came
+   * before (Rule 48: it can be told although the bytes cannot be believed).
+   */
+  get expected(): number | undefined {
+    return this.#kind === frameKinds.entries && this.#next > 0 ? this.#next : undefined;
+  }
+
   /** Memory for the payload of a data frame; undefined when the primary exceeds its credit. */
   begin(header: Readonly<FrameHeader>): PayloadTarget | undefined {
     const { ring, memory, windowBytes, crc32c } = this.#options;
     const { kind, count, payloadLength } = header;
     this.#receivedBytes += payloadLength;
+    this.#kind = kind;
     if (this.#receivedBytes - ring.freedBytes > windowBytes) return undefined;
     const frame = this.#late.length > 0 ? -1 : ring.place(kind, count, payloadLength, true);
     if (frame >= 0) {
@@ -88,6 +105,8 @@ export class RmdInbox {
       const sequence = Math.max(0, getU64(bytes, offset + entryLayout.at.sequence));
       throw new TdmfError('TDMF_LINK_PROTOCOL', { what: problem, sequence });
     }
+    this.#next = getU64(bytes, offset + entryLayout.at.sequence) + header.count;
+    this.#kind = 0;
     if (this.#spilling === undefined) {
       this.#items.push(this.#placing);
       return;
@@ -97,7 +116,10 @@ export class RmdInbox {
     this.roomFreed();
   }
 
+  /** @throws TDMF_LINK_PROTOCOL when more of them wait than anybody has reason to send (I12) */
   control(message: ControlMessage): void {
+    this.#controls += 1;
+    if (this.#controls > controlsMax) throw broken('too many control messages');
     if (this.#late.length > 0) this.#late.push(message);
     else this.#items.push(message);
   }
@@ -109,6 +131,7 @@ export class RmdInbox {
 
   /** The oldest item was dealt with. */
   shift(): void {
+    if (typeof this.#items[this.#taken] !== 'number') this.#controls -= 1;
     this.#taken += 1;
     if (this.#taken < this.#items.length) return;
     this.#items.length = 0;

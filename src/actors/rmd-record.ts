@@ -7,7 +7,7 @@ import { metaName, pageName } from '../core/journal/names.js';
 import { type Standing, standingOf } from '../core/journal/recovery.js';
 import {
   barredMax,
-  type CommittedJournal,
+  type ChainRange,
   decodeMeta,
   emptyRecord,
   encodeMeta,
@@ -106,21 +106,50 @@ export function withBarred(record: MirrorRecord): readonly string[] {
   return [record.launch, ...others].slice(0, barredMax);
 }
 
+/** What a commit record says. */
+export interface Commit extends Partial<MirrorRecord> {
+  readonly era: string;
+  readonly mark: number;
+  readonly chain: ChainRange;
+}
+
 /** The commit record (Rule 24): from here on the mirror is (era, mark) for everybody. */
-export function saveCommit(record: RmdRecord, journal: CommittedJournal): Promise<void> {
-  const { refreshId, era, s0, mark, files, applied } = journal;
-  const before = record.record;
-  const history = before.era === undefined ? before.history : [before.era, ...before.history];
+export function saveCommit(record: RmdRecord, commit: Commit): Promise<void> {
+  const { era, mark, ...change } = commit;
   return record.save({
-    state: 'recoverable',
+    ...change,
     refreshId: '',
     reach: 0,
     era,
     durable: mark,
     base: { era, sequence: mark },
-    history: history.slice(0, historyMax),
-    journal: { refreshId, era, s0, mark, files, applied },
+    history: historyWith(record.record),
+    image: undefined,
   });
+}
+
+/**
+ * The journal, or what the record says of it, is not what was written (Rule 25): the mirror is
+ * incoherent, without a position, and only a refresh mends it. The files stay for who wants to look.
+ */
+export function saveDamage(record: RmdRecord): Promise<void> {
+  // Under a checkpoint the mirrors stay with whoever has them, whatever became of the journal.
+  const { checkpoint } = record.record;
+  return record.save({
+    checkpoint: checkpoint === 'on' ? 'on' : 'off',
+    state: 'incoherent',
+    refreshId: '',
+    era: undefined,
+    history: historyWith(record.record),
+    chain: undefined,
+    image: undefined,
+    reach: 0,
+    clean: true,
+  });
+}
+
+function historyWith({ era, history }: MirrorRecord): readonly string[] {
+  return era === undefined ? history : [era, ...history].slice(0, historyMax);
 }
 
 export class RmdRecord {
@@ -191,15 +220,15 @@ export class RmdRecord {
    * a path that is corrected finds everything as it was, until a refresh claims these.
    */
   disown(): void {
-    const { era, history } = this.#record;
     this.#record = {
       ...this.#record,
       state: 'unknown',
       refreshId: '',
       era: undefined,
       base: undefined,
-      history: era === undefined ? history : [era, ...history].slice(0, historyMax),
-      journal: undefined,
+      history: historyWith(this.#record),
+      chain: undefined,
+      image: undefined,
       reach: 0,
       clean: true,
     };

@@ -1,41 +1,34 @@
 /**
  * The RMD: the secondary end of one session of the link. It receives frames into the receive memory,
- * admits the primary (rmd-admission.ts), hands frames and control messages to the mirror side in
- * order of arrival (mirror-session.ts), and acknowledges: once per turn, cumulatively, never beyond
- * what the mirror side says. It ends with its connection; whatever ends it, `stop` resolves only when
- * all device I/O is done and the locks are free (Rule 22), and main admits the next session only then.
+ * admits the primary (rmd-opening.ts), hands frames and control messages to the mirror side in order of
+ * arrival (mirror-session.ts), and acknowledges never beyond what the mirror side says. It ends with its
+ * connection; whatever ends it, `stop` resolves only when all device I/O is done and the locks are free
+ * (Rule 22), and main admits the next session only then.
  *
  *   link ─► splitter ─► inbox ─► mirror session ─► mirror, journal
  *     ◄──── acks, heartbeats, control ────┘
  */
-import { framePayloadMax, heartbeatMs, linkDeadMs, linkWindowBytes } from '../core/constants.js';
-import { FrameRing } from '../core/engine/frame-ring.js';
+import { linkWindowBytes } from '../core/constants.js';
 import { TdmfError, type TdmfErrorCode } from '../core/errors.js';
 import type { Standing } from '../core/journal/recovery.js';
-import { changedMirror, type RecordedState } from '../core/meta.js';
+import type { RecordedState } from '../core/meta.js';
 import { emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
-import { type FrameHeader, protocolVersion } from '../core/wire/frame.js';
+import type { FrameHeader } from '../core/wire/frame.js';
 import { type ControlMessage, frameKinds, type Hello } from '../core/wire/messages.js';
 import { sessionNonce } from '../core/wire/session.js';
 import { type FrameSink, FrameSplitter, type PayloadTarget } from '../core/wire/splitter.js';
-import { FrameWriter } from '../core/wire/writer.js';
-import type { ArenaMemory, BlockDevice } from '../ports/block-device.js';
-import type { TimerHandle } from '../ports/clock.js';
+import type { RmdWord } from '../machines/rmd-mode.js';
 import type { LinkConnection } from '../ports/link.js';
 import type { Actor, ActorContext } from './actor.js';
-import { MirrorSession } from './mirror-session.js';
-import {
-  type AdmissionPlace,
-  checkHello,
-  failedOf,
-  type MirrorConfig,
-  openMirrors,
-  refusalOf,
-  stampMirrors,
-} from './rmd-admission.js';
+import type { MirrorSessionEvents } from './mirror-core.js';
+import { broken } from './mirror-errors.js';
+import type { MirrorPhase, MirrorSession } from './mirror-session.js';
+import { failedOf, type MirrorConfig, refusalOf } from './rmd-admission.js';
 import { RmdInbox } from './rmd-inbox.js';
-import { RmdRecord, withBarred } from './rmd-record.js';
+import { RmdLink } from './rmd-link.js';
+import { admit, type OpenedSide, openSide, welcomeOf } from './rmd-opening.js';
+import { withBarred } from './rmd-record.js';
 
 export interface RmdOptions extends MirrorConfig {
   /** Names the session to the actor that admits it. */
@@ -49,13 +42,18 @@ export interface RmdOptions extends MirrorConfig {
   /** The actor on main that ends an earlier session of the group first (Rules 22, 34). */
   readonly supervisor: string;
   readonly windowBytes?: number;
+  /** A file of journaled entries goes on in the next one from here on. */
+  readonly segmentBytes?: number;
 }
 
 export interface RmdStatus {
-  readonly phase: 'handshake' | 'admitted' | 'stream' | 'phaseA' | 'phaseB' | 'ended';
+  readonly phase: 'handshake' | MirrorPhase | 'ended';
   /** The word of `info` for what the RMD does. */
-  readonly rmd: 'MIRRORING' | 'JOURNALING' | 'MIRRORING_AND_JOURNALING' | 'OFF';
+  readonly rmd: RmdWord;
   readonly mirrorState: string;
+  readonly checkpoint: 'off' | 'on' | 'replaying';
+  /** The journal's file system is full, and nothing is acknowledged (H44). */
+  readonly journalFull: boolean;
   readonly era: string | undefined;
   readonly received: number;
   readonly applied: number;
@@ -66,13 +64,11 @@ export interface RmdStatus {
 export type RmdQuestion =
   | { readonly kind: 'rmd.status' }
   /** killrmd: bars this launch of the PMD durably, then ends the session (Rule 50). */
-  | { readonly kind: 'rmd.kill' };
+  | { readonly kind: 'rmd.kill' }
+  /** The operator of this side wants a checkpoint on, or off; the primary carries it out. */
+  | { readonly kind: 'rmd.checkpoint'; readonly on: boolean };
 
 export type RmdMessage = { readonly type: 'rmd.end'; readonly code: TdmfErrorCode };
-
-/** How long the last words may take to leave. */
-const byeMs = 1_000;
-const framesMax = 8192;
 
 export async function startRmd(
   context: ActorContext,
@@ -89,61 +85,42 @@ export async function startRmd(
 class RmdSession implements FrameSink {
   readonly #context: ActorContext;
   readonly #options: RmdOptions;
-  readonly #connection: LinkConnection;
   readonly #splitter: FrameSplitter;
-  readonly #writer: FrameWriter;
-  readonly #acked = emptyAck();
-  readonly #ack = emptyAck();
+  readonly #link: RmdLink;
   #hello: Hello | undefined;
   #inbox: RmdInbox | undefined;
-  #side: MirrorSession | undefined;
-  #record: RmdRecord | undefined;
-  #memory: ArenaMemory | undefined;
+  #opened: OpenedSide | undefined;
   #standing: Standing | undefined;
   #welcomed = false;
-  /** What keeps the inbox waiting: admission, or a control message that takes time. */
+  /** What keeps the inbox waiting: admission, or a message that takes time. */
   #busy: Promise<void> | undefined;
-  #ackAsked = false;
-  #writable = true;
-  #open = true;
+  #journalFull = false;
   #stopping = false;
-  #heardAt: number;
-  /** One function for all turns: nothing is allocated per acknowledgement but the frame. */
-  readonly #turnEnds: () => void;
-  #timer: TimerHandle;
   #ended: Promise<void> | undefined;
+  /** Who waits for the primary's answer to a checkpoint. */
+  readonly #asking: ((error: TdmfError | undefined) => void)[] = [];
 
   constructor(context: ActorContext, options: RmdOptions) {
     this.#context = context;
     this.#options = options;
-    this.#connection = options.connection;
     const { sessionSecret } = options.connection;
     const { crc32c } = context.ports.devices.digest;
-    this.#writer = new FrameWriter(sessionNonce(sessionSecret, 'secondary'), crc32c);
     const nonce = sessionNonce(sessionSecret, 'primary');
     this.#splitter = new FrameSplitter(this, { sender: 'primary', nonce, crc32c });
-    this.#heardAt = context.clock.now();
-    this.#turnEnds = context.guard(() => {
-      this.#ackAsked = false;
-      this.#sendAck();
+    this.#link = new RmdLink(context, options.connection, {
+      data: (chunk) => this.#splitter.push(chunk),
+      ack: (into) => {
+        if (this.#ended !== undefined || !this.#welcomed) return false;
+        this.#side!.ack(into);
+        return true;
+      },
+      lost: (error, say) => this.end(error, say),
+      paused: () => this.#inbox?.paused === true,
     });
-    options.connection.handlers = {
-      data: context.guard((chunk: Uint8Array) => {
-        this.#heardAt = context.clock.now();
-        this.#splitter.push(chunk);
-      }),
-      drained: context.guard(() => {
-        this.#writable = true;
-        this.#sendAck();
-      }),
-      closed: context.guard(({ code, message }) => {
-        this.#open = false;
-        const peer = options.connection.peerAddress;
-        const why = message === '' ? code : message;
-        this.end(new TdmfError('TDMF_LINK_LOST', { peer, why }), 'nothing');
-      }),
-    };
-    this.#timer = this.#beat();
+  }
+
+  get #side(): MirrorSession | undefined {
+    return this.#opened?.side;
   }
 
   begin(header: Readonly<FrameHeader>): PayloadTarget | undefined {
@@ -167,12 +144,19 @@ class RmdSession implements FrameSink {
   }
 
   malformed(error: TdmfError): void {
-    this.end(error, this.#welcomed ? 'bye' : 'refused');
+    // Rule 48: the primary must see which entry it was, also when its bytes cannot be believed.
+    const sequence = this.#inbox?.expected;
+    const named =
+      sequence === undefined || error.code !== 'TDMF_LINK_PROTOCOL'
+        ? error
+        : new TdmfError('TDMF_LINK_PROTOCOL', { ...error.details, sequence });
+    this.end(named, this.#welcomed ? 'bye' : 'refused');
   }
 
   async ask(question: RmdQuestion): Promise<unknown> {
     if (question.kind === 'rmd.status') return this.#status();
-    const record = this.#record;
+    if (question.kind === 'rmd.checkpoint') return this.#askCheckpoint(question.on);
+    const record = this.#opened?.record;
     if (record !== undefined && this.#hello !== undefined) {
       const { launch } = this.#hello;
       await record.save({ launch, barred: withBarred({ ...record.record, launch }) });
@@ -193,17 +177,18 @@ class RmdSession implements FrameSink {
     const error = failedOf(cause);
     const { group } = this.#options;
     this.#splitter.stop();
-    this.#timer.cancel();
     this.#side?.stop();
-    this.#lastWords(error, say);
+    this.#link.end(error, say);
     this.#ended = this.#tearDown();
+    for (const answer of this.#asking.splice(0)) answer(error);
     const level = error.code === 'TDMF_LINK_CLOSED' ? 'info' : 'warn';
     this.#context.log.write(level, 'the session of the RMD ended', {
       group,
-      peer: this.#connection.peerAddress,
+      peer: this.#link.peer,
       code: error.code,
       why: error.message,
     });
+    if (error.code === 'TDMF_JOURNAL_DAMAGED') this.#damaged(error);
     const type = say === 'refused' ? 'rmd.refused' : 'rmd.ended';
     this.#context.publish(type, { group, code: error.code, message: error.message });
     if (!this.#stopping) this.#context.fail(error);
@@ -213,182 +198,147 @@ class RmdSession implements FrameSink {
     if (this.#hello === undefined) {
       if (message.kind !== 'hello') throw broken(`${message.kind} before hello`);
       this.#hello = message;
-      this.#wait(this.#admit(message), 'refused');
+      this.#wait(this.#open(message), 'refused');
       return;
     }
     if (message.kind === 'bye') {
-      const why = message.code;
-      const peer = this.#connection.peerAddress;
-      this.end(new TdmfError('TDMF_LINK_LOST', { peer, why }), 'nothing');
+      const { code: why } = message;
+      this.end(new TdmfError('TDMF_LINK_LOST', { peer: this.#link.peer, why }), 'nothing');
       return;
     }
     if (!this.#welcomed) throw broken(`${message.kind} before welcome`);
     // It only says when to flush: order does not matter, and it should not wait (Rule 39).
     if (message.kind === 'flushWanted') this.#side!.flushWanted(message.sequence);
+    else if (message.kind === 'checkpointRefused') this.#answerCheckpoint(message.code);
     else this.#inbox!.control(message);
   }
 
-  async #admit(hello: Hello): Promise<void> {
-    const { group, supervisor, session, journal, nodeId, version } = this.#options;
-    const { ports } = this.#context;
-    const { devices: opener, files } = ports;
-    const { home } = this.#options;
-    const place: AdmissionPlace = { config: this.#options, nodeId, home, files, devices: opener };
-    await checkHello(place, hello);
-    await this.#context.address(supervisor).ask({ kind: 'rmd.admit', group, session });
-    // The earlier session may have changed what was checked: its owner, what it bars.
-    await checkHello(place, hello);
+  async #open(hello: Hello): Promise<void> {
+    const { group, journal } = this.#options;
+    const options = this.#options;
+    const place = await admit(this.#context, options, hello);
     if (this.#ended !== undefined) return;
-    const devices = await openMirrors(place, hello);
-    const side = await this.#makeSide(hello, devices, place).catch(async (error: unknown) => {
-      // Nobody else would: the side that closes them was not made.
-      if (this.#side === undefined) await Promise.all(devices.map((device) => device.close()));
-      throw error;
+    const opened = await openSide(this.#context, options, place, hello, this.#events());
+    this.#opened = opened;
+    const { side, record, ring, memory } = opened;
+    this.#inbox = new RmdInbox({
+      ring,
+      memory,
+      windowBytes: options.windowBytes ?? linkWindowBytes,
+      sizes: hello.devices.map(({ sizeBytes }) => sizeBytes),
+      crc32c: this.#context.ports.devices.digest.crc32c,
+      pause: () => this.#link.pause(),
+      resume: () => this.#link.resume(),
     });
+    if (this.#ended !== undefined) side.stop();
     const damage = await side.recover();
     if (damage !== undefined) this.#damaged(damage);
     if (this.#ended !== undefined) return;
-    const record = this.#record!;
     const standing = record.standing();
-    const { era, refreshId, base, history } = record.record;
     this.#standing = standing;
     this.#welcomed = true;
-    const at = (sequence: number | undefined) =>
-      era === undefined || sequence === undefined ? undefined : { era, sequence };
-    this.#say({
-      kind: 'welcome',
-      protocol: protocolVersion,
-      features: 0,
-      version,
-      nodeId,
-      bootId: record.bootId,
-      state: standing.state,
-      refreshId: refreshId === '' ? undefined : refreshId,
-      position: at(standing.position),
-      durable: at(standing.durable),
-      base,
-      history: [...history],
-      windowBytes: this.#options.windowBytes ?? linkWindowBytes,
-      checkpoint: 'off',
-      own: { changes: 'none', bytes: 0, since: 0 },
-    });
+    this.#link.say(welcomeOf(options, opened, standing));
     this.#context.publish('rmd.connected', {
       group,
-      peer: this.#connection.peerAddress,
+      peer: this.#link.peer,
       mirrorState: standing.state,
       journal,
     });
   }
 
-  async #makeSide(
-    hello: Hello,
-    devices: BlockDevice[],
-    place: AdmissionPlace,
-  ): Promise<MirrorSession> {
-    const { group, journal } = this.#options;
-    const { devices: opener, files } = this.#context.ports;
-    const windowBytes = this.#options.windowBytes ?? linkWindowBytes;
-    const sizes = hello.devices.map(({ sizeBytes }) => sizeBytes);
-    const mirrors = await stampMirrors(place, sizes);
-    const record = await RmdRecord.open(files, opener.digest, journal, group, mirrors);
-    this.#record = record;
-    const changed = changedMirror(record.record.mirrors, mirrors);
-    if (changed !== undefined) {
-      // What the record promises is about another object. Only an order to overwrite may go on (H33).
-      const path = this.#options.devices[changed]!.mirror;
-      if (hello.refreshId === undefined) throw new TdmfError('TDMF_RMD_OTHER_MIRROR', { path });
-      record.disown();
-    }
-    const alignment = Math.max(64, ...devices.map((device) => device.alignmentBytes));
-    // A window of whole frames, and what lies between them; many small frames pause the link.
-    const sizeBytes = windowBytes + 2 * framePayloadMax;
-    const memory = opener.allocate(Math.ceil(sizeBytes / 4096) * 4096);
-    this.#memory = memory;
-    const ring = new FrameRing(memory.bytes.length, framesMax, alignment);
-    this.#side = new MirrorSession(this.#context, {
-      group,
-      directory: journal,
-      hello,
-      devices,
-      record,
-      ring,
-      memory,
-      events: {
-        acked: () => this.#askAck(),
-        roomFreed: () => {
-          this.#inbox!.roomFreed();
-          this.#process();
-        },
-        committed: (refreshId, era, mark) => {
-          this.#say({ kind: 'committed', refreshId, era, mark });
-          this.#context.publish('rmd.committed', { group, refreshId, era, mark });
-        },
-        stateChanged: (state) => {
-          if (this.#welcomed) this.#say({ kind: 'stateChanged', state });
-          this.#context.publish('mirror.stateChanged', { group, mirrorState: state });
-        },
-        failed: (error) => this.end(error, this.#welcomed ? 'bye' : 'refused'),
+  #events(): MirrorSessionEvents {
+    const { group } = this.#options;
+    const publish = (type: string, payload: Readonly<Record<string, unknown>>) =>
+      this.#context.publish(type, { group, ...payload });
+    return {
+      acked: () => this.#askAck(),
+      roomFreed: () => {
+        this.#inbox?.roomFreed();
+        this.#process();
       },
-    });
-    this.#inbox = new RmdInbox({
-      ring,
-      memory,
-      windowBytes,
-      sizes: hello.devices.map(({ sizeBytes: agreed }) => agreed),
-      crc32c: opener.digest.crc32c,
-      pause: () => this.#connection.pause(),
-      resume: () => {
-        this.#heardAt = this.#context.clock.now();
-        this.#connection.resume();
+      committed: (refreshId, era, mark) => {
+        this.#link.say({ kind: 'committed', refreshId, era, mark });
+        publish('rmd.committed', { refreshId, era, mark });
       },
-    });
-    if (this.#ended !== undefined) this.#side.stop();
-    return this.#side;
+      stateChanged: (state) => {
+        if (this.#welcomed) this.#link.say({ kind: 'stateChanged', state });
+        publish('mirror.stateChanged', { mirrorState: state });
+      },
+      dirt: (message) => this.#link.say(message),
+      differs: (message) => this.#link.say(message),
+      checkpoint: (state, sequence, error) => {
+        const { code, details } = error === undefined ? noError : refusalOf(error);
+        const said = { kind: 'checkpointState', state, sequence, code, details } as const;
+        if (this.#welcomed) this.#link.say(said);
+        publish(`checkpoint.${state}`, { sequence, code, message: error?.message });
+        for (const answer of this.#asking.splice(0)) answer(error);
+      },
+      journalFull: (full) => {
+        this.#journalFull = full;
+        const { journal } = this.#options;
+        publish(full ? 'journal.full' : 'journal.freed', { journal });
+      },
+      failed: (error) => this.end(error, this.#welcomed ? 'bye' : 'refused'),
+    };
   }
 
   /** Deals with what arrived, in order, as far as there is room and nothing takes time. */
   #process(): void {
     const inbox = this.#inbox;
-    if (inbox === undefined) return;
+    if (inbox === undefined || !this.#welcomed) return;
     while (this.#busy === undefined && this.#ended === undefined) {
       const item = inbox.head();
       if (item === undefined) return;
       try {
-        if (typeof item === 'number') {
-          if (!this.#side!.take(item)) return;
-          inbox.shift();
-        } else {
-          inbox.shift();
-          const work = this.#control(item);
-          if (work !== undefined) this.#wait(work, 'bye');
-        }
+        const work = typeof item === 'number' ? this.#side!.take(item) : this.#control(item);
+        if (work === false) return;
+        inbox.shift();
+        if (typeof work === 'object') this.#wait(work, 'bye');
       } catch (error) {
         this.end(error, 'bye');
       }
     }
   }
 
-  #control(message: ControlMessage): Promise<void> | undefined {
+  #control(message: ControlMessage): Promise<void> | true {
     const side = this.#side!;
+    const standing = this.#standing!;
+    const { own } = this.#opened!;
     switch (message.kind) {
       case 'resume':
-        return side.resume(message, this.#standing!);
-      case 'refreshBegin':
-        return side.refreshBegin(message).then(() => {
-          this.#say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
+        return side.resume(message, standing);
+      case 'era':
+        return side.handOver(message, standing).then(() => {
+          this.#link.say({ kind: 'eraTaken', era: message.era });
         });
+      case 'refreshBegin':
+        return side.refreshBegin(message, own).then((kept) => {
+          this.#link.say({ kind: 'refreshReady', refreshId: message.refreshId, kept });
+        });
+      case 'backfreshBegin':
+        return side
+          .backfreshBegin(message, own, (payload, count) => this.#link.blocks(payload, count))
+          .then(() => {
+            const { refreshId } = message;
+            this.#link.say({ kind: 'refreshReady', refreshId, kept: true });
+          });
+      case 'hashes':
+        side.hashes(message);
+        return true;
       case 'phaseB':
         return side.phaseB(message);
       case 'mark':
         side.mark(message);
-        return undefined;
+        return true;
       case 'abortB':
         // Phase a anew: what was acknowledged before this word belongs to the attempt (H26).
         return side.abortB(message.refreshId).then(() => {
-          this.#say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
+          this.#link.say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
         });
       case 'refreshEnd':
         return side.refreshEnd(message.refreshId);
+      case 'checkpointOff':
+        return side.checkpointOff();
       default:
         throw broken(`${message.kind} from the primary`);
     }
@@ -410,86 +360,39 @@ class RmdSession implements FrameSink {
   }
 
   #askAck(): void {
-    if (this.#ackAsked || !this.#welcomed) return;
-    this.#ackAsked = true;
-    this.#context.clock.endOfTurn(this.#turnEnds);
+    if (this.#welcomed) this.#link.askAck();
   }
 
-  #sendAck(): void {
-    if (this.#ended !== undefined || !this.#writable || this.#side === undefined) return;
-    if (!this.#welcomed) return;
-    const { received, applied, durable, blocks, freedBytes } = this.#acked;
-    this.#side.ack(this.#ack);
-    const ack = this.#ack;
-    const news =
-      ack.received !== received ||
-      ack.applied !== applied ||
-      ack.durable !== durable ||
-      ack.blocks !== blocks ||
-      ack.freedBytes !== freedBytes;
-    if (!news) return;
-    Object.assign(this.#acked, ack);
-    this.#send(this.#writer.ack(ack));
-  }
-
-  #say(message: ControlMessage): void {
-    if (this.#ended === undefined) this.#send(this.#writer.control(message));
-  }
-
-  #send(frame: Uint8Array): void {
-    if (!this.#connection.send(frame)) this.#writable = false;
-  }
-
-  /** Rule 51: heard and seen, independent of what data waits for. */
-  #beat(): TimerHandle {
-    return this.#context.clock.after(
-      heartbeatMs,
-      this.#context.guard(() => {
-        if (this.#ended !== undefined) return;
-        const now = this.#context.clock.now();
-        const paused = this.#inbox?.paused === true;
-        if (!paused && now - this.#heardAt >= linkDeadMs) {
-          const peer = this.#connection.peerAddress;
-          const seconds = linkDeadMs / 1000;
-          this.end(new TdmfError('TDMF_LINK_TIMEOUT', { peer, seconds }), 'bye');
-          return;
-        }
-        this.#send(this.#writer.heartbeat());
-        this.#timer = this.#beat();
-      }),
-    );
-  }
-
-  #lastWords(error: TdmfError, say: 'refused' | 'bye' | 'nothing'): void {
-    if (!this.#open) return;
-    const close = () => {
-      if (this.#open) this.#connection.close({ code: error.code, message: error.message });
-      this.#open = false;
-    };
-    if (say === 'nothing') {
-      close();
-      return;
+  /** Resolves when the primary has done it. @throws what it answers, or that there is no session */
+  #askCheckpoint(on: boolean): Promise<void> {
+    if (!this.#welcomed || this.#ended !== undefined) {
+      return Promise.reject(new TdmfError('TDMF_CHECKPOINT_NO_SESSION'));
     }
-    const { code, details } = refusalOf(error);
-    const limit = this.#context.clock.after(byeMs, this.#context.guard(close));
-    this.#connection.send(this.#writer.control({ kind: say, code, details }), () => {
-      limit.cancel();
-      close();
+    return new Promise((resolve, reject) => {
+      this.#asking.push((error) => (error === undefined ? resolve() : reject(error)));
+      this.#link.say({ kind: 'checkpointWanted', on });
     });
+  }
+
+  #answerCheckpoint(code: string): void {
+    const error = failedOf(new TdmfError(code as TdmfErrorCode));
+    for (const answer of this.#asking.splice(0)) answer(error);
   }
 
   async #tearDown(): Promise<void> {
     await this.#busy;
+    const opened = this.#opened;
+    if (opened === undefined) return;
     try {
-      await this.#side?.close();
+      await opened.side.close();
     } catch (error) {
       this.#context.log.write('error', 'the mirror side could not be closed cleanly', {
         group: this.#options.group,
         why: failedOf(error).message,
       });
     }
-    await this.#record?.close();
-    if (this.#memory !== undefined) this.#context.ports.devices.release(this.#memory);
+    await opened.record.close();
+    this.#context.ports.devices.release(opened.memory);
   }
 
   #damaged(error: TdmfError): void {
@@ -500,29 +403,22 @@ class RmdSession implements FrameSink {
 
   /** Before the primary has said how to go on the record may promise more than there is (Rule 7b). */
   #mirrorState(): RecordedState {
-    const recorded = this.#record?.record.state ?? 'unknown';
+    const recorded = this.#opened?.record.record.state ?? 'unknown';
     const waits = this.#side?.phase === 'admitted' && recorded === 'coherent';
     return waits ? (this.#standing?.state ?? recorded) : recorded;
   }
 
   #status(): RmdStatus {
     const ack = emptyAck();
-    const side = this.#side;
-    if (this.#welcomed) side!.ack(ack);
+    const side = this.#welcomed ? this.#side : undefined;
+    side?.ack(ack);
     const { received, applied, durable } = ack;
-    const journaling = side?.journaling === true;
-    const streaming = side?.phase === 'stream';
-    const phase = this.#welcomed ? side!.phase : 'handshake';
     return {
-      phase: this.#ended === undefined ? phase : 'ended',
-      rmd: !this.#welcomed
-        ? 'OFF'
-        : !journaling
-          ? 'MIRRORING'
-          : streaming
-            ? 'MIRRORING_AND_JOURNALING'
-            : 'JOURNALING',
+      phase: this.#ended === undefined ? (side?.phase ?? 'handshake') : 'ended',
+      rmd: side?.word ?? 'OFF',
       mirrorState: this.#mirrorState(),
+      checkpoint: this.#opened?.record.record.checkpoint ?? 'off',
+      journalFull: this.#journalFull,
       era: side?.era,
       received,
       applied,
@@ -531,6 +427,4 @@ class RmdSession implements FrameSink {
   }
 }
 
-function broken(what: string): TdmfError {
-  return new TdmfError('TDMF_LINK_PROTOCOL', { what });
-}
+const noError = { code: undefined, details: {} } as const;

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { devicesPerGroupMax, groupsMax } from '../core/constants.js';
+import { parseTunables, type TunableValues } from '../core/tunables.js';
 import { parseConfig } from './parse.js';
 
 const deviceName = z
@@ -58,7 +59,20 @@ export const groupConfigSchema = z.strictObject({
       }
     }),
   /** Initial values; afterwards the pstore is the truth. */
-  tunables: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+  tunables: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+    .default({})
+    .superRefine((given, context) => {
+      for (const [name, value] of Object.entries(given)) {
+        const parsed = parseTunables({ [name]: value });
+        if (!('problem' in parsed)) continue;
+        context.addIssue({ code: 'custom', path: [name], message: parsed.problem });
+      }
+    })
+    .transform((given): TunableValues => {
+      const parsed = parseTunables(given);
+      return 'value' in parsed ? parsed.value : {};
+    }),
 });
 
 export type GroupConfig = z.infer<typeof groupConfigSchema>;

@@ -13,13 +13,13 @@ export interface Home {
   readonly nbdSocket: string;
   readonly lock: string;
   readonly defaultPstore: string;
-  /** p###.cfg, s###.cfg, p###.cur, s###.off */
+  /** p###.cfg, s###.cfg, p###.cur, p###.map, s###.off */
   groupFile(kind: GroupFileKind, group: number): string;
   /** A path of a .cfg file: relative ones are below the home. */
   resolve(path: string): string;
 }
 
-export type GroupFileKind = 'p.cfg' | 's.cfg' | 'p.cur' | 's.off';
+export type GroupFileKind = 'p.cfg' | 's.cfg' | 'p.cur' | 'p.map' | 's.off';
 
 export function home(directory: string): Home {
   const at = resolve(directory);

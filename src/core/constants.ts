@@ -88,6 +88,14 @@ export const flushAfterMs = 200;
 /** Quiet for so long counts as idle (Rule 39). */
 export const flushIdleMs = 20;
 
+/** A file of journaled entries goes on in the next one from here on. */
+export const journalSegmentBytes = 256 * mib;
+/** A journal without space is tried again after this, doubling (H44). */
+export const journalRetryFirstMs = 500;
+export const journalRetryMaxMs = 30_000;
+/** How long a session waits for the I/O of the one before it (Rule 22). */
+export const admissionLimitMs = 30_000;
+
 /** A switch of duties, or the wait for the commit mark, is undone after this (Rule 3). */
 export const switchLimitMs = 30_000;
 /** Phase b and the commit: the mirror's flush of a whole full refresh lies inside (Rule 24). */
@@ -98,8 +106,6 @@ export const refreshBackoffMaxMs = 60_000;
 /** Pause in TRACKING before a refresh that ended by itself goes on; doubles each time (MD 12). */
 export const trackingPauseFirstMs = 1_000;
 export const trackingPauseMaxMs = 300_000;
-/** REFRESHTIMEOUT, seconds (MD 12). */
-export const refreshTimeoutDefault = 1;
 
 /** Groups that refresh by themselves at the same time on one host (Rule 53). */
 export const refreshesAtOnceMax = 4;
@@ -115,6 +121,8 @@ assert(babChunkBytes % babDescriptorBytes === 0, 'descriptors fill a chunk');
 assert(babShareMinBytes >= 2 * babChunkBytes, 'a share holds payload and descriptors');
 assert(linkWindowBytes >= 4 * framePayloadMax, 'the window keeps several frames under way');
 assert(dirtBytesMax + kib <= controlPayloadMax, 'dirt fits a control frame');
+assert(journalRetryFirstMs <= journalRetryMaxMs, 'the pause of a full journal grows');
+assert(journalSegmentBytes >= 4 * framePayloadMax, 'a file holds more than a frame or two');
 assert(hashBlocksMax % 8 === 0, 'the answer to a batch is whole bytes');
 assert(linkHighWaterBytes <= linkWindowBytes, 'the link holds no more than the secondary takes');
 assert(linkLowWaterBytes < linkHighWaterBytes, 'a link that drained is told before it is empty');

@@ -1,9 +1,9 @@
 /**
  * `jGGG.meta`: what the secondary knows about one mirror, in one page that is replaced atomically.
- * Whose it is, in which state, up to which position, which refresh is committed but not yet on the
- * mirror. The durable position moves faster than this file: the position page carries it on
- * (core/position-page.ts), and the greater of the two counts while their eras agree. Bytes are in
- * docs/journal.md. It decides nothing; core/journal/recovery.ts does.
+ * Whose it is, in which state, up to which position, which journal files are committed but not yet on
+ * the mirror, and who else may have written to it. The durable position moves faster than this file:
+ * the position page carries it on (core/position-page.ts), and the greater of the two counts while
+ * their eras agree. Bytes are in docs/journal.md. It decides nothing; core/journal/recovery.ts does.
  */
 import { assert } from './assert.js';
 import { getU32, getU64, putU32, putU64 } from './bytes.js';
@@ -18,7 +18,6 @@ export type RecordedState = (typeof mirrorStates)[number];
 
 export const historyMax = 16;
 export const barredMax = 16;
-export const journalFilesMax = 32;
 export const writeMarkBytes = 48;
 export const metaBytes = 8192;
 /**
@@ -27,26 +26,16 @@ export const metaBytes = 8192;
  */
 export const metaVersion = 1;
 
-export interface JournalFile {
-  /** `i`: refresh blocks; `c`: entries from s0 on. */
-  readonly kind: 'i' | 'c';
-  /** SSS of the file's name. */
-  readonly segment: number;
-  /** Committed bytes of the file, its segment header included, and their CRC32C. */
-  readonly length: number;
-  readonly checksum: number;
-  readonly firstSequence: number;
+/** The committed journal files, by number: each says which one comes before it (Rule 15d). */
+export interface ChainRange {
+  readonly first: number;
+  readonly last: number;
 }
 
-/** A committed refresh: `.i`, then `.c` from s0 to the mark, make the mirror (era, mark). */
-export interface CommittedJournal {
+/** The `.i` file of a refresh that is not committed (R10). */
+export interface OpenImage {
   readonly refreshId: string;
-  readonly era: string;
-  readonly s0: number;
-  readonly mark: number;
-  readonly files: readonly JournalFile[];
-  /** All of it up to the mark is on the mirror, durably; what follows in `.c` may not be. */
-  readonly applied: boolean;
+  readonly segment: number;
 }
 
 /** Which object a mirror is (H33): another path, or another file behind the path, is another mirror. */
@@ -91,7 +80,12 @@ export interface MirrorRecord {
   /** Launches that killrmd barred, and the last one seen (Rule 50). */
   readonly barred: readonly string[];
   readonly launch: string;
-  readonly journal: CommittedJournal | undefined;
+  /**
+   * While there is one nothing reaches the mirror but what the chain holds durably, so that replaying
+   * it from its start is exact whatever crashed.
+   */
+  readonly chain: ChainRange | undefined;
+  readonly image: OpenImage | undefined;
   /** The last session closed after a flush of everything applied. */
   readonly clean: boolean;
   /** Boot under which the mirror was last written, and how often a flush lost data since (H21). */
@@ -120,54 +114,34 @@ export const metaLayout = layout({
     { offset: 8, size: 4, type: 'u32', name: 'group', meaning: 'logical group' },
     { offset: 12, size: 1, type: 'u8', name: 'state', meaning: '0 never, 1 coherent, 2 recoverable, 3 incoherent, 4 unknown' },
     { offset: 13, size: 1, type: 'u8', name: 'clean', meaning: '1: closed after a flush' },
-    { offset: 14, size: 1, type: 'u8', name: 'journal', meaning: '0 none, 1 committed, 2 applied up to the mark' },
-    { offset: 15, size: 1, type: 'u8', name: 'historyCount', meaning: 'eras in `history`' },
-    { offset: 16, size: 1, type: 'u8', name: 'barredCount', meaning: 'launches in `barred`' },
-    { offset: 17, size: 1, type: 'u8', name: 'fileCount', meaning: 'records in `files`' },
-    { offset: 18, size: 1, type: 'u8', name: 'mirrorCount', meaning: 'records in `mirrors`' },
-    { offset: 19, size: 1, type: 'u8', name: 'reco', meaning: '0 none, 1 pending, 2 done' },
-    { offset: 20, size: 1, type: 'u8', name: 'checkpoint', meaning: '0 off, 1 on, 2 replaying' },
-    { offset: 21, size: 1, type: 'u8', name: 'own', meaning: 'writes of others: 0 none, 1 known, 2 unknown' },
-    { offset: 22, size: 2, type: 'reserved', name: 'reservedA', meaning: 'zero' },
-    { offset: 24, size: 4, type: 'u32', name: 'losses', meaning: 'failed flushes so far' },
-    { offset: 28, size: 4, type: 'reserved', name: 'reservedB', meaning: 'zero' },
-    { offset: 32, size: 8, type: 'u64', name: 'durable', meaning: 'durable position in `era`' },
-    { offset: 40, size: 8, type: 'u64', name: 'baseSequence', meaning: 'last position known equal to the primary' },
-    { offset: 48, size: 8, type: 'u64', name: 'reach', meaning: 'end of a Rule 7b window, or 0' },
-    { offset: 56, size: 8, type: 'u64', name: 's0', meaning: 'committed journal: first sequence of `.c`' },
-    { offset: 64, size: 8, type: 'u64', name: 'mark', meaning: 'committed journal: commit mark' },
+    { offset: 14, size: 1, type: 'u8', name: 'historyCount', meaning: 'eras in `history`' },
+    { offset: 15, size: 1, type: 'u8', name: 'barredCount', meaning: 'launches in `barred`' },
+    { offset: 16, size: 1, type: 'u8', name: 'mirrorCount', meaning: 'records in `mirrors`' },
+    { offset: 17, size: 1, type: 'u8', name: 'reco', meaning: '0 none, 1 pending, 2 done' },
+    { offset: 18, size: 1, type: 'u8', name: 'checkpoint', meaning: '0 off, 1 on, 2 replaying' },
+    { offset: 19, size: 1, type: 'u8', name: 'own', meaning: 'writes of others: 0 none, 1 known, 2 unknown' },
+    { offset: 20, size: 4, type: 'u32', name: 'losses', meaning: 'failed flushes so far' },
+    { offset: 24, size: 8, type: 'u64', name: 'durable', meaning: 'durable position in `era`' },
+    { offset: 32, size: 8, type: 'u64', name: 'baseSequence', meaning: 'last position known equal to the primary' },
+    { offset: 40, size: 8, type: 'u64', name: 'reach', meaning: 'end of a Rule 7b window, or 0' },
+    { offset: 48, size: 8, type: 'u64', name: 'chainFirst', meaning: 'first journal file that is needed; 0: none' },
+    { offset: 56, size: 8, type: 'u64', name: 'chainLast', meaning: 'last one' },
+    { offset: 64, size: 8, type: 'u64', name: 'imageSegment', meaning: '`.i` file of a refresh that is not committed; 0: none' },
     { offset: 72, size: 8, type: 'u64', name: 'checkpointSequence', meaning: 'marker of the checkpoint, or 0' },
     { offset: 80, size: 8, type: 'u64', name: 'ownSince', meaning: 'when others could first write, in ms since 1970; 0: never' },
-    { offset: 88, size: 8, type: 'reserved', name: 'reservedC', meaning: 'zero' },
+    { offset: 88, size: 8, type: 'reserved', name: 'reservedA', meaning: 'zero' },
     { offset: 96, size: 16, type: 'bytes', name: 'era', meaning: 'era of `durable`; zeroes: none' },
     { offset: 112, size: 16, type: 'bytes', name: 'baseEra', meaning: 'era of the base; zeroes: none' },
-    { offset: 128, size: 16, type: 'bytes', name: 'journalEra', meaning: 'committed journal: era' },
-    { offset: 144, size: 16, type: 'reserved', name: 'reservedD', meaning: 'zero' },
-    { offset: 160, size: 64, type: 'bytes', name: 'owner', meaning: 'node id of the primary' },
-    { offset: 224, size: 64, type: 'bytes', name: 'bootId', meaning: 'boot under which the mirror was last written' },
-    { offset: 288, size: 64, type: 'bytes', name: 'launch', meaning: 'last launch of the PMD' },
-    { offset: 352, size: 64, type: 'bytes', name: 'refreshId', meaning: 'unfinished refresh' },
-    { offset: 416, size: 64, type: 'bytes', name: 'journalRefreshId', meaning: 'committed journal: refresh' },
-    { offset: 480, size: 256, type: 'bytes', name: 'history', meaning: '16 older eras, newest first' },
-    { offset: 736, size: 1024, type: 'bytes', name: 'barred', meaning: '16 barred launches, newest first' },
-    { offset: 1760, size: 1024, type: 'bytes', name: 'files', meaning: '32 records `journal-file`' },
-    { offset: 2784, size: 5120, type: 'bytes', name: 'mirrors', meaning: '64 records `mirror-stamp`' },
-    { offset: 7904, size: 284, type: 'reserved', name: 'reservedE', meaning: 'zero' },
+    { offset: 128, size: 64, type: 'bytes', name: 'owner', meaning: 'node id of the primary' },
+    { offset: 192, size: 64, type: 'bytes', name: 'bootId', meaning: 'boot under which the mirror was last written' },
+    { offset: 256, size: 64, type: 'bytes', name: 'launch', meaning: 'last launch of the PMD' },
+    { offset: 320, size: 64, type: 'bytes', name: 'refreshId', meaning: 'unfinished refresh of an incoherent mirror' },
+    { offset: 384, size: 64, type: 'bytes', name: 'imageRefreshId', meaning: 'refresh of the `.i` file' },
+    { offset: 448, size: 256, type: 'bytes', name: 'history', meaning: '16 older eras, newest first' },
+    { offset: 704, size: 1024, type: 'bytes', name: 'barred', meaning: '16 barred launches, newest first' },
+    { offset: 1728, size: 5120, type: 'bytes', name: 'mirrors', meaning: '64 records `mirror-stamp`' },
+    { offset: 6848, size: 1340, type: 'reserved', name: 'reservedB', meaning: 'zero' },
     { offset: 8188, size: 4, type: 'u32', name: 'crc', meaning: 'CRC32C of the bytes before' },
-  ],
-});
-
-export const journalFileLayout = layout({
-  id: 'journal-file',
-  sizeBytes: 32,
-  // biome-ignore format: one field a line reads as a table
-  fields: [
-    { offset: 0, size: 1, type: 'u8', name: 'kind', meaning: '`i` (105) or `c` (99)' },
-    { offset: 1, size: 3, type: 'reserved', name: 'reserved', meaning: 'zero' },
-    { offset: 4, size: 4, type: 'u32', name: 'checksum', meaning: 'CRC32C of the committed bytes' },
-    { offset: 8, size: 8, type: 'u64', name: 'segment', meaning: 'number in the name of the file' },
-    { offset: 16, size: 8, type: 'u64', name: 'length', meaning: 'committed bytes' },
-    { offset: 24, size: 8, type: 'u64', name: 'firstSequence', meaning: 'of the first record' },
   ],
 });
 
@@ -199,7 +173,8 @@ export function withOwnEra(
     durable: 0,
     base: position ?? record.base,
     history: history.slice(0, historyMax),
-    journal: undefined,
+    chain: undefined,
+    image: undefined,
     reach: 0,
     clean: true,
   };
@@ -208,7 +183,6 @@ export function withOwnEra(
 const magic = 0x4d4d4454;
 const at = metaLayout.at;
 const stampAt = mirrorStampLayout.at;
-const fileAt = journalFileLayout.at;
 
 /** The record of a mirror that nobody ever refreshed. */
 export function emptyRecord(group: number): MirrorRecord {
@@ -223,7 +197,8 @@ export function emptyRecord(group: number): MirrorRecord {
     history: [],
     barred: [],
     launch: '',
-    journal: undefined,
+    chain: undefined,
+    image: undefined,
     clean: true,
     bootId: '',
     losses: 0,
@@ -254,21 +229,16 @@ export function changedMirror(
 
 export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
   const bytes = new Uint8Array(metaBytes);
-  const { journal } = record;
-  const files = journal?.files ?? [];
   assert(record.history.length <= historyMax, 'history is bounded');
   assert(record.barred.length <= barredMax, 'barred launches are bounded');
-  assert(files.length <= journalFilesMax, 'journal files are bounded');
   assert(record.mirrors.length <= devicesPerGroupMax, 'mirrors are bounded');
   putU32(bytes, at.magic, magic);
   putU32(bytes, at.version, metaVersion);
   putU32(bytes, at.group, record.group);
   bytes[at.state] = mirrorStates.indexOf(record.state);
   bytes[at.clean] = record.clean ? 1 : 0;
-  bytes[at.journal] = journal === undefined ? 0 : journal.applied ? 2 : 1;
   bytes[at.historyCount] = record.history.length;
   bytes[at.barredCount] = record.barred.length;
-  bytes[at.fileCount] = files.length;
   bytes[at.mirrorCount] = record.mirrors.length;
   bytes[at.reco] = recoStates.indexOf(record.reco);
   bytes[at.checkpoint] = checkpointStates.indexOf(record.checkpoint);
@@ -299,20 +269,10 @@ export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
     putU64(bytes, position + stampAt.sizeBytes, stamp.sizeBytes);
     putText(bytes, position + stampAt.writeMark, writeMarkBytes, stamp.writeMark);
   }
-  if (journal !== undefined) {
-    putU64(bytes, at.s0, journal.s0);
-    putU64(bytes, at.mark, journal.mark);
-    putEra(bytes, at.journalEra, journal.era);
-    putText(bytes, at.journalRefreshId, idBytes, journal.refreshId);
-    for (const [index, file] of files.entries()) {
-      const position = at.files + index * journalFileLayout.sizeBytes;
-      bytes[position + fileAt.kind] = file.kind.charCodeAt(0);
-      putU32(bytes, position + fileAt.checksum, file.checksum);
-      putU64(bytes, position + fileAt.segment, file.segment);
-      putU64(bytes, position + fileAt.length, file.length);
-      putU64(bytes, position + fileAt.firstSequence, file.firstSequence);
-    }
-  }
+  putU64(bytes, at.chainFirst, record.chain?.first ?? 0);
+  putU64(bytes, at.chainLast, record.chain?.last ?? 0);
+  putU64(bytes, at.imageSegment, record.image?.segment ?? 0);
+  putText(bytes, at.imageRefreshId, idBytes, record.image?.refreshId ?? '');
   putU32(bytes, at.crc, crc32c(bytes, 0, at.crc));
   return bytes;
 }
@@ -327,7 +287,6 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
   const state = mirrorStates[bytes[at.state]!];
   const historyCount = bytes[at.historyCount]!;
   const barredCount = bytes[at.barredCount]!;
-  const fileCount = bytes[at.fileCount]!;
   const mirrorCount = bytes[at.mirrorCount]!;
   const reco = recoStates[bytes[at.reco]!];
   const checkpoint = checkpointStates[bytes[at.checkpoint]!];
@@ -336,12 +295,12 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
   if (reco === undefined || checkpoint === undefined || own === undefined) {
     return 'states of the record';
   }
-  if (historyCount > historyMax || barredCount > barredMax || fileCount > journalFilesMax) {
-    return 'counts of the record';
-  }
+  if (historyCount > historyMax || barredCount > barredMax) return 'counts of the record';
   if (mirrorCount > devicesPerGroupMax) return 'counts of the record';
   const text = (offset: number) => getText(bytes, offset, idBytes) ?? '';
   const baseEra = getEra(bytes, at.baseEra);
+  const first = getU64(bytes, at.chainFirst);
+  const segment = getU64(bytes, at.imageSegment);
   return {
     group: getU32(bytes, at.group),
     ownerNodeId: text(at.owner),
@@ -356,7 +315,8 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
     history: range(historyCount, (index) => getEra(bytes, at.history + index * eraBytes) ?? ''),
     barred: range(barredCount, (index) => text(at.barred + index * idBytes)),
     launch: text(at.launch),
-    journal: decodeJournal(bytes, fileCount),
+    chain: first === 0 ? undefined : { first, last: getU64(bytes, at.chainLast) },
+    image: segment === 0 ? undefined : { refreshId: text(at.imageRefreshId), segment },
     clean: bytes[at.clean] === 1,
     bootId: text(at.bootId),
     losses: getU32(bytes, at.losses),
@@ -376,27 +336,6 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
     checkpointSequence: getU64(bytes, at.checkpointSequence),
     own,
     ownSince: getU64(bytes, at.ownSince),
-  };
-}
-
-function decodeJournal(bytes: Uint8Array, fileCount: number): CommittedJournal | undefined {
-  if (bytes[at.journal] === 0) return undefined;
-  return {
-    refreshId: getText(bytes, at.journalRefreshId, idBytes) ?? '',
-    era: getEra(bytes, at.journalEra) ?? '',
-    s0: getU64(bytes, at.s0),
-    mark: getU64(bytes, at.mark),
-    applied: bytes[at.journal] === 2,
-    files: range(fileCount, (index) => {
-      const position = at.files + index * journalFileLayout.sizeBytes;
-      return {
-        kind: bytes[position + fileAt.kind] === 105 ? 'i' : 'c',
-        segment: getU64(bytes, position + fileAt.segment),
-        length: getU64(bytes, position + fileAt.length),
-        checksum: getU32(bytes, position + fileAt.checksum),
-        firstSequence: getU64(bytes, position + fileAt.firstSequence),
-      };
-    }),
   };
 }
 

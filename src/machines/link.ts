@@ -30,6 +30,8 @@ export type LinkEvent =
   | { type: 'operator.kill' }
   | { type: 'link.dialed' }
   | { type: 'peer.welcomed' }
+  /** What the session is for has changed: another one is wanted, now. */
+  | { type: 'session.renew' }
   /** The session made progress: the next loss begins with the shortest pause again. */
   | { type: 'link.settled' }
   | ({ type: 'link.lost' } & LinkTrouble)
@@ -143,6 +145,7 @@ export const linkMachine = setup({
       tags: 'wants-session',
       entry: 'sayHello',
       on: {
+        'session.renew': { target: 'connecting', actions: 'hangUp' },
         'peer.welcomed': 'online',
         'link.lost': { target: 'backoff', actions: { type: 'countLoss', params: trouble } },
         'peer.refused': { target: 'refused', actions: { type: 'countRefusal', params: trouble } },
@@ -154,6 +157,7 @@ export const linkMachine = setup({
       tags: ['connected', 'wants-session'],
       entry: ['forgetTrouble', 'reportConnected'],
       on: {
+        'session.renew': { target: 'connecting', actions: 'hangUp' },
         'link.settled': { actions: 'forgetLosses' },
         'link.lost': { target: 'backoff', actions: { type: 'countLoss', params: trouble } },
         'peer.refused': { target: 'refused', actions: { type: 'countRefusal', params: trouble } },
@@ -169,7 +173,11 @@ export const linkMachine = setup({
         { type: 'reportLost', params: report },
       ],
       exit: 'cancelRetry',
-      on: { 'retry.due': 'connecting', 'retry.hurried': 'connecting' },
+      on: {
+        'retry.due': 'connecting',
+        'retry.hurried': 'connecting',
+        'session.renew': 'connecting',
+      },
     },
     refused: {
       description: 'The secondary or the lineage refuses; it is tried again slowly.',
@@ -180,7 +188,11 @@ export const linkMachine = setup({
         { type: 'reportRefused', params: report },
       ],
       exit: 'cancelRetry',
-      on: { 'retry.due': 'connecting', 'retry.hurried': 'connecting' },
+      on: {
+        'retry.due': 'connecting',
+        'retry.hurried': 'connecting',
+        'session.renew': 'connecting',
+      },
     },
     barred: {
       description: 'The operator killed the RMD; only a new launch brings the link back.',

@@ -6,6 +6,7 @@
 import { access, copyFile, rm, stat } from 'node:fs/promises';
 import type { GroupOptions } from '../actors/group.js';
 import type { GroupStatus } from '../actors/group-status.js';
+import { checkedTunables, linkTunables } from '../actors/group-tunables.js';
 import type { GroupShared, SharedDevices } from '../actors/messages.js';
 import type { PmdOptions } from '../actors/pmd-options.js';
 import { listGroups, readGroupConfig } from '../config/files.js';
@@ -13,10 +14,10 @@ import { type GroupConfig, isLoopback } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
 import { GroupControlView } from '../core/bab/control.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
-import { chunkSizeDefaultKb } from '../core/constants.js';
 import { isTdmfError, TdmfError, toPlainError } from '../core/errors.js';
-import type { DeviceStamp } from '../core/pstore/record.js';
+import type { DeviceStamp, GroupRecord } from '../core/pstore/record.js';
 import type { Decision } from '../core/supervision.js';
+import { type Tunables, type TunableValues, tunablesOf } from '../core/tunables.js';
 import type { PrimaryInfo } from '../info.js';
 import type { DeviceOpener } from '../ports/block-device.js';
 import type { Clock } from '../ports/clock.js';
@@ -146,6 +147,38 @@ export class PrimaryGroups {
   ): Promise<unknown> {
     await this.#need(group);
     return this.#options.system.ask(`g${group}/group`, { kind: 'operator', verb, args });
+  }
+
+  /**
+   * tdmfset: changes tunables, if any are given, and answers with all that are in force. The pstore
+   * has the word, also on a group that does not run.
+   * @throws TDMF_TUNABLE_INVALID, TDMF_TUNABLE_UNRECORDED, TDMF_GROUP_UNKNOWN
+   */
+  tunables(group: number, given: TunableValues): Promise<Tunables> {
+    return this.#inTurn(group, async () => {
+      const { home, system } = this.#options;
+      const values = checkedTunables(given);
+      if (this.#started.has(group)) {
+        const question = { kind: 'set', tunables: values };
+        return tunablesOf(await system.ask<TunableValues>(`g${group}/group`, question));
+      }
+      const pstore = system.address('pstore');
+      const record = await pstore.ask<GroupRecord | null | undefined>({
+        kind: 'pstore.load',
+        group,
+      });
+      const changes = Object.keys(values).length > 0;
+      if (!record) {
+        await this.#need(group).catch((error: unknown) => {
+          if (!isTdmfError(error) || error.code !== 'TDMF_GROUP_STOPPED') throw error;
+        });
+        if (changes) throw new TdmfError('TDMF_TUNABLE_UNRECORDED', { group });
+        return tunablesOf((await readGroupConfig(home, 'p.cfg', group)).tunables);
+      }
+      const told = { ...record.tunables, ...values };
+      if (changes) await pstore.ask({ kind: 'pstore.save', record: { ...record, tunables: told } });
+      return tunablesOf(told);
+    });
   }
 
   /**
@@ -291,7 +324,10 @@ export class PrimaryGroups {
           sizeBytes,
           blockBytes: logicalBlockBytes,
         })),
-        tunables: this.#pmdTunables(config),
+        tunables: {
+          ...linkTunables(tunablesOf(config.tunables)),
+          tcpWindowBytes: this.#options.tcpWindowKb * 1024,
+        },
       } satisfies PmdOptions,
     });
     await system.spawn({
@@ -302,6 +338,8 @@ export class PrimaryGroups {
       options: {
         group,
         control: shared.control,
+        shared,
+        mapFile: this.#options.home.groupFile('p.map', group),
         restarted: recovering,
         tunables: config.tunables,
         devices: await stampsOf(config, started.sizes),
@@ -309,21 +347,12 @@ export class PrimaryGroups {
     });
   }
 
-  #pmdTunables({ tunables }: GroupConfig): PmdOptions['tunables'] {
-    const number = (name: string, otherwise: number) => Number(tunables[name] ?? otherwise);
-    return {
-      chunkSizeKb: number('CHUNKSIZE', chunkSizeDefaultKb),
-      chunkDelayMs: number('CHUNKDELAY', 0),
-      tcpWindowBytes: this.#options.tcpWindowKb * 1024,
-    };
-  }
-
   /** The driver first: then no write is in flight and the devices are flushed (Rule 31). */
   async #stopCleanly(group: number, started: StartedGroup): Promise<void> {
     const { system, log } = this.#options;
     try {
       // H21: when the devices cannot be flushed the stop is not clean, and the next start says so.
-      await system.ask(`g${group}/driver`, { kind: 'driver.flush' });
+      await system.ask(`g${group}/driver`, { kind: 'driver.flush', last: true });
       await system.stopActor(`g${group}/driver`);
       const devices = await stampsOf(started.config, started.sizes);
       const question = { kind: 'prepareStop', drainMs: drainOnStopMs, devices };

@@ -1,16 +1,16 @@
 /** A primary group as `info` shows it, from its shared counters and its group actor's status. */
 import type { GroupStatus } from '../actors/group-status.js';
+import { syncStatus } from '../actors/group-tunables.js';
 import type { GroupConfig } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
 import type { BabPool } from '../core/bab/pool.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
 import { sectorBytes } from '../core/constants.js';
-import type { PrimaryInfo } from '../info.js';
+import type { DivergenceInfo, PrimaryInfo } from '../info.js';
 import type { StartedGroup } from './primary-groups.js';
 import { type Problem, withRemedy } from './problem.js';
 
 const nothing = { entries: 0, bytes: 0, sectors: 0, percent: 0 };
-const asynchronous = { mode: 'async', depth: 1, timeoutSeconds: 30 } as const;
 const noRates = { readKbps: 0, writeKbps: 0, actualNetKbps: 0, effectiveNetKbps: 0 };
 
 export function notStarted(
@@ -22,6 +22,8 @@ export function notStarted(
   return {
     ...configured(config, pstore),
     started: false,
+    divergence: null,
+    checkpoint: false,
     mode: 'PASSTHRU',
     connection: 'ACCUMULATE',
     problem,
@@ -56,6 +58,7 @@ export function notReadable(group: number, pstore: string, problem: Problem): Pr
     mode: 'PASSTHRU',
     connection: 'ACCUMULATE',
     problem,
+    divergence: null,
     checkpoint: false,
     mirrorState: 'unknown',
     mirrorStateAgeSeconds: null,
@@ -63,7 +66,7 @@ export function notReadable(group: number, pstore: string, problem: Problem): Pr
     primary: '?',
     secondary: '?',
     pstore,
-    sync: asynchronous,
+    sync: syncStatus({}, false),
     bab: nothing,
     lag: { entries: 0, bytes: 0, seconds: 0 },
     refresh: null,
@@ -96,7 +99,10 @@ export function primaryInfo(
   const oldest = snapshot.oldestAt === undefined ? 0 : (now.wallMs - snapshot.oldestAt) / 1000;
   return {
     ...configured(config, pstore),
+    ...(status !== undefined && { sync: status.sync }),
     started: true,
+    divergence: divergenceOf(status),
+    checkpoint: status?.checkpoint === 'on',
     mode: status?.mode ?? 'PASSTHRU',
     connection: status?.connection ?? 'ACCUMULATE',
     problem: shownProblem(status),
@@ -144,6 +150,12 @@ export function primaryInfo(
   };
 }
 
+function divergenceOf(status: GroupStatus | undefined): DivergenceInfo | null {
+  if (!status?.divergence) return null;
+  const { code, hereBytes, thereBytes, since } = status.divergence;
+  return { code, hereBytes, thereBytes, since: since === 0 ? null : new Date(since).toISOString() };
+}
+
 function shownProblem(status: GroupStatus | undefined): Problem | null {
   if (status === undefined) return restarting;
   const problem = status.reasons[0] ?? status.problem;
@@ -160,11 +172,10 @@ function configured(config: GroupConfig, pstore: string) {
     group: config.group,
     role: 'primary' as const,
     note: config.note,
-    checkpoint: false,
     primary: config.primary.host,
     secondary: `${config.secondary.host}:${config.secondary.port}`,
     pstore,
-    sync: asynchronous,
+    sync: syncStatus(config.tunables, false),
   };
 }
 

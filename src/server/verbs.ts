@@ -4,9 +4,11 @@
  * actors and by secondary-groups.ts.
  */
 import { access } from 'node:fs/promises';
+import { z } from 'zod';
 import { listGroups } from '../config/files.js';
 import type { Home } from '../config/home.js';
 import { TdmfError } from '../core/errors.js';
+import type { TunableValues } from '../core/tunables.js';
 import { mustBeMeant } from './confirm.js';
 import type { PrimaryGroups } from './primary-groups.js';
 import type { SecondaryVerbs } from './secondary-verbs.js';
@@ -53,6 +55,10 @@ export function verbsOf(home: Home, primary: PrimaryGroups, secondary: Secondary
     killbackfresh: operator('killbackfresh'),
     override: confirmed('override'),
     sync: { side: 'primary', run: (group) => primary.sync(group) },
+    set: {
+      side: 'primary',
+      run: (group, { values = {} }) => primary.tunables(group, givenTunables(values)),
+    },
     checkpoint: {
       side: 'either',
       run: async (group, args) => {
@@ -91,6 +97,14 @@ export function verbsOf(home: Home, primary: PrimaryGroups, secondary: Secondary
       return [...new Set(files)].toSorted((a, b) => a - b);
     },
   };
+}
+
+function givenTunables(values: unknown): TunableValues {
+  const result = z
+    .record(z.string(), z.union([z.string().max(200), z.number(), z.boolean()]))
+    .safeParse(values);
+  if (result.success) return result.data;
+  throw new TdmfError('TDMF_USAGE', { problem: 'values are names with a text or number each' });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -263,13 +263,22 @@ export class SimPrimary {
       nodeId: 'node-a',
       loopback: false,
       version: '0.1.0',
-      tunables: { chunkSizeKb, chunkDelayMs, tcpWindowBytes: 0 },
+      tunables: {
+        chunkSizeKb,
+        chunkDelayMs,
+        compression: false,
+        refreshRateKb: 0,
+        tcpWindowBytes: 0,
+      },
       groupActor,
+      driverActor,
     });
     if (!this.#is(host)) return;
     const options: GroupOptions = {
       group,
       control: shared.control,
+      shared,
+      mapFile: `/home/p${group}.map`,
       restarted: recovering,
       devices: this.#stamps(),
       tunables: {},
@@ -306,7 +315,7 @@ export class SimPrimary {
     const home = host.thread('h0').actors;
     try {
       // H21: without a good flush the stop is not clean, and the next start says so.
-      await host.ask(`g${group}/driver`, { kind: 'driver.flush' });
+      await host.ask(`g${group}/driver`, { kind: 'driver.flush', last: true });
       if (!this.#is(host)) return;
       await home.stop(`g${group}/driver`);
       if (!this.#is(host)) return;

@@ -7,19 +7,15 @@
  *   durable  what a power cut leaves at the worst
  */
 import { crc32c } from '../core/checksum.js';
-import { frameHeaderBytes, sectorBytes, wireEntryBytes } from '../core/constants.js';
 import { metaName, pageName, segmentName } from '../core/journal/names.js';
 import { type Standing, standingOf } from '../core/journal/recovery.js';
-import { segmentHeaderBytes } from '../core/journal/segment.js';
-import { type CommittedJournal, decodeMeta, type MirrorRecord } from '../core/meta.js';
+import { type ChainRange, decodeMeta, type MirrorRecord } from '../core/meta.js';
 import { PositionPage } from '../core/position-page.js';
-import { decodeEntry, emptyWireEntry, entryDataLength } from '../core/wire/entry.js';
-import { decodeFrameHeader, emptyFrameHeader } from '../core/wire/frame.js';
+import { chainPieces, type Piece } from './chain-view.js';
 import { journalDirectory, mirrorPath } from './cluster-options.js';
 import type { SimDisk } from './disk.js';
 import type { SimNode } from './node.js';
 import { SectorValues } from './sector-values.js';
-import { foreignValue, readValues, zeroValue } from './stamp.js';
 
 export type Survival = 'live' | 'durable';
 
@@ -34,7 +30,7 @@ export class SecondaryView {
   #standing: KnownStanding | undefined;
   readonly #values: (SectorValues | undefined)[] = [];
   /** What the journals hold, as it was read last. */
-  readonly #laid = new Map<string, LaidJournal>();
+  readonly #laid = new Map<Survival, LaidJournal>();
 
   constructor(node: SimNode, group: number, devices: number) {
     this.#node = node;
@@ -100,48 +96,41 @@ export class SecondaryView {
     });
   }
 
-  /**
-   * A copy of `mirror` with the committed journal laid over it: all of `.i`, then `.c` up to its
-   * mark, or as far as it goes. Once applied, only `.c` counts.
-   */
-  withJournal(
-    mirror: readonly Int32Array[],
-    survival: Survival,
-    upTo: 'mark' | 'end',
-  ): readonly Int32Array[] {
-    const journal = this.record?.journal;
-    if (journal === undefined) return mirror;
+  /** A copy of `mirror` with the whole committed journal laid over it. */
+  withJournal(mirror: readonly Int32Array[], survival: Survival): readonly Int32Array[] {
+    const chain = this.record?.chain;
+    if (chain === undefined) return mirror;
     const values = mirror.map((one) => one.slice());
-    if (!journal.applied) this.#layFile(values, survival, journal, 'i', Number.MAX_SAFE_INTEGER);
-    const last = upTo === 'mark' ? journal.mark : Number.MAX_SAFE_INTEGER;
-    this.#layFile(values, survival, journal, 'c', last);
+    for (const { device, first, values: laid } of this.#pieces(chain, survival)) {
+      values[device]!.set(laid, first);
+    }
     return values;
   }
 
-  #layFile(
-    values: readonly Int32Array[],
-    survival: Survival,
-    journal: CommittedJournal,
-    kind: 'i' | 'c',
-    last: number,
-  ): void {
-    const file = journal.files.find((one) => one.kind === kind)!;
-    const name = segmentName(this.#group, file.segment, kind);
-    const disk = this.#node.disks.get(`${journalDirectory}/${name}`);
-    // Retired a moment ago: then the mirror has it all.
-    if (disk === undefined) return;
-    const version = survival === 'live' ? disk.liveVersion : disk.durableVersion;
-    const end = kind === 'i' ? file.length : Number.MAX_SAFE_INTEGER;
-    const key = `${name} ${survival}`;
-    let laid = this.#laid.get(key);
-    if (laid?.disk !== disk || laid.version !== version || laid.end !== end) {
-      laid = { disk, version, end, pieces: readPieces(disk[survival], end, file.firstSequence) };
-      this.#laid.set(key, laid);
+  #pieces(chain: ChainRange, survival: Survival): readonly Piece[] {
+    const disks = new Map<number, SimDisk>();
+    let key = `${chain.first} ${chain.last}`;
+    for (let segment = chain.first; segment <= chain.last; segment++) {
+      const disk = this.#file(segment);
+      if (disk === undefined) continue;
+      disks.set(segment, disk);
+      const version = survival === 'live' ? disk.liveVersion : disk.durableVersion;
+      key += ` ${disk.inode}:${version}`;
     }
-    for (const { sequence, device, first, values: laidValues } of laid.pieces) {
-      if (sequence > last) return;
-      values[device]!.set(laidValues, first);
+    const known = this.#laid.get(survival);
+    if (known?.key === key) return known.pieces;
+    const pieces = chainPieces(chain, (segment) => disks.get(segment)?.[survival]);
+    this.#laid.set(survival, { key, pieces });
+    return pieces;
+  }
+
+  #file(segment: number): SimDisk | undefined {
+    for (const kind of ['c', 'i', 'p'] as const) {
+      const name = segmentName(this.#group, segment, kind);
+      const disk = this.#node.disks.get(`${journalDirectory}/${name}`);
+      if (disk !== undefined) return disk;
     }
+    return undefined;
   }
 }
 
@@ -174,63 +163,7 @@ function wordsOf(bytes: Uint8Array): Uint32Array {
 }
 
 interface LaidJournal {
-  readonly disk: SimDisk;
-  readonly version: number;
-  readonly end: number;
+  /** The files of the chain and their contents. */
+  readonly key: string;
   readonly pieces: readonly Piece[];
-}
-
-/** One entry of a journal, as the values it would leave. */
-interface Piece {
-  readonly sequence: number;
-  readonly device: number;
-  readonly first: number;
-  readonly values: Int32Array;
-}
-
-/** The entries of a segment in order, up to the first that is not whole or not the next. */
-function readPieces(bytes: Uint8Array, endMax: number, firstSequence: number): Piece[] {
-  const pieces: Piece[] = [];
-  const end = Math.min(endMax, bytes.length);
-  const header = emptyFrameHeader();
-  let next = firstSequence;
-  for (let at = segmentHeaderBytes; at < end; ) {
-    if (decodeFrameHeader(bytes, at, header, crc32c) !== undefined) break;
-    const payload = at + frameHeaderBytes;
-    if (payload + header.payloadLength > bytes.length) break;
-    if (crc32c(bytes, payload, header.payloadLength) !== header.payloadCrc) break;
-    next = readFrame(pieces, bytes, payload, header.count, next);
-    if (next < 0) break;
-    at = payload + header.payloadLength;
-  }
-  return pieces;
-}
-
-/** The entries of one frame; the next sequence, or −1 when one is not the next. */
-function readFrame(
-  pieces: Piece[],
-  bytes: Uint8Array,
-  payload: number,
-  count: number,
-  next: number,
-): number {
-  const entry = emptyWireEntry();
-  let data = payload + count * wireEntryBytes;
-  for (let index = 0; index < count; index++) {
-    decodeEntry(bytes, payload + index * wireEntryBytes, entry);
-    if (entry.sequence !== next + index) return -1;
-    const { device, sequence } = entry;
-    const length = entryDataLength(entry);
-    const first = Math.floor(entry.offset / sectorBytes);
-    const values = new Int32Array(Math.ceil(entry.length / sectorBytes)).fill(zeroValue);
-    if (entry.offset % sectorBytes !== 0) values.fill(foreignValue);
-    else if (length > 0) {
-      const shifted = new Int32Array(first + values.length);
-      readValues(bytes.slice(data, data + length), device, first, shifted, values.length);
-      values.set(shifted.subarray(first));
-    }
-    pieces.push({ sequence, device, first, values });
-    data += length;
-  }
-  return next + count;
 }

@@ -5,7 +5,12 @@
  */
 import type { Actor, ActorContext, Address } from '../../src/actors/actor.js';
 import { type DriverOptions, startDriver } from '../../src/actors/driver.js';
-import type { DriverMessage, GroupMessage, PmdMessage } from '../../src/actors/messages.js';
+import type {
+  DriverMessage,
+  GroupMessage,
+  GroupShared,
+  PmdMessage,
+} from '../../src/actors/messages.js';
 import { GroupControlView } from '../../src/core/bab/control.js';
 import { type BabEntry, newBabEntry } from '../../src/core/bab/descriptors.js';
 import { BabPool } from '../../src/core/bab/pool.js';
@@ -14,6 +19,8 @@ import { DeviceMap } from '../../src/core/bitmap/device-map.js';
 import { babChunkBytes } from '../../src/core/constants.js';
 import { entryFlags } from '../../src/core/wire/messages.js';
 import type { ArenaMemory } from '../../src/ports/block-device.js';
+import type { ByteStream } from '../../src/ports/byte-stream.js';
+import type { CompletionSink } from '../../src/ports/completion.js';
 import type { Ports } from '../../src/ports/ports.js';
 import { Arenas } from '../../src/testing/arenas.js';
 import type { SimDisk } from '../../src/testing/disk.js';
@@ -138,6 +145,11 @@ export class DriverBench {
     this.#arenas = new BenchArenas(this.#process);
   }
 
+  /** As the group and the PMD get it. */
+  get shared(): GroupShared {
+    return this.#options.shared;
+  }
+
   tell(message: DriverMessage): void {
     this.driver?.receive(message);
   }
@@ -180,6 +192,13 @@ export class DriverBench {
     return new BenchClient(this.world, stream);
   }
 
+  /** Entry number `count` of all; it is not durable yet. */
+  entryAt(count: number): BabEntry {
+    const entry = newBabEntry();
+    this.reader.read(count, entry);
+    return entry;
+  }
+
   /** Everything published and not durable, in order, with its payload copied. */
   entries(): PublishedEntry[] {
     const entries: PublishedEntry[] = [];
@@ -201,6 +220,13 @@ export class DriverBench {
       else mirror.set(entry.payload, entry.offset);
     }
     return mirror;
+  }
+
+  /** The secondary has so many more entries durably; rings as the PMD does, a moment later. */
+  acknowledge(entries: number): void {
+    this.reader.setDurable(this.reader.durable + Math.min(entries, this.reader.pending));
+    if (!this.control.takeBell()) return;
+    this.world.soon(1, 'driver.acked', () => this.tell({ type: 'driver.acked' }));
   }
 
   /** The secondary has everything. */
@@ -253,12 +279,26 @@ export class DriverBench {
         attach: (memory: SharedArrayBuffer, arena: number) => arenas.attachAs(memory, arena),
         release: (memory: ArenaMemory) => arenas.release(memory),
       }),
-      streams: { adoptStream: (fd) => this.#streams.get(fd)! },
+      streams: { adoptStream: (fd) => mortal(this.#streams.get(fd)!, process) },
       files: process.files,
       dialer: { dial: nobody },
       links: { setKeys: nobody, serve: nobody, onSession: nobody, close: nobody },
     };
   }
+}
+
+/** What its sockets still deliver, a thread that is gone does not hear. */
+function mortal(stream: SimStream, process: SimProcess): ByteStream {
+  const alive = (sink: CompletionSink): CompletionSink => ({
+    completed: (tag, result) => {
+      if (process.alive) sink.completed(tag, result);
+    },
+  });
+  return {
+    receive: (memory, sink, tag) => stream.receive(memory, alive(sink), tag),
+    send: (memory, sink, tag) => stream.send(memory, alive(sink), tag),
+    close: () => stream.close(),
+  };
 }
 
 function mailbox<Message>(messages: Message[], listens: () => boolean): Address<Message> {

@@ -5,6 +5,7 @@
  */
 import { startGroup } from '../../src/actors/group.js';
 import type { GroupStatus } from '../../src/actors/group-status.js';
+import type { HeatDirt } from '../../src/actors/heat-messages.js';
 import type {
   DriverMessage,
   GroupMessage,
@@ -47,6 +48,14 @@ export class GroupWorld {
   record: GroupRecord | undefined;
   /** Message types that get no answer. */
   readonly silent = new Set<string>();
+  /** What the pstore says of the device: hot and dirty; undefined, nothing. */
+  dirt: HeatDirt['devices'][number] = {
+    sizeBytes: 1 << 20,
+    regionBytes: 1 << 22,
+    unitBytes: 1 << 16,
+    hot: Uint8Array.of(0),
+    dirty: Uint8Array.of(0, 0),
+  };
   /** Saves fail while set. */
   pstoreBroken = false;
   /** The driver reports that append was interrupted (R8). */
@@ -205,6 +214,9 @@ export class GroupWorld {
     const asked = question as { kind: string; record?: GroupRecord };
     if (asked.kind === 'pstore.node') return Promise.resolve({ nodeId: 'ab'.repeat(16) });
     if (asked.kind === 'pstore.load') return Promise.resolve(this.record);
+    if (asked.kind === 'pstore.dirt') {
+      return Promise.resolve({ devices: [this.dirt], released: [], damage: [] });
+    }
     const { record } = asked;
     if (record === undefined) return Promise.reject(new Error(asked.kind));
     return new Promise((resolve, reject) => {
@@ -224,7 +236,7 @@ export class GroupWorld {
   #driver(message: DriverMessage): void {
     this.messages.push(message);
     const duties = message.type === 'driver.duties' ? ` ${dutiesOf(message)}` : '';
-    this.log.push(`${message.type}${duties}`);
+    if (message.type !== 'driver.sync') this.log.push(`${message.type}${duties}`);
     if (this.silent.has(message.type)) return;
     switch (message.type) {
       case 'driver.duties':
@@ -253,7 +265,8 @@ export class GroupWorld {
 
   #pmd(message: PmdMessage): void {
     this.messages.push(message);
-    if (message.type !== 'pmd.lineage') this.log.push(message.type);
+    const said = message.type === 'pmd.lineage' || message.type === 'pmd.tunables';
+    if (!said) this.log.push(message.type);
     if (this.silent.has(message.type)) return;
     switch (message.type) {
       case 'pmd.launch':

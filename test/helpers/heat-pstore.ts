@@ -58,7 +58,11 @@ export class HeatPstore {
     }
     return {
       token: this.#token,
-      devices: this.images.map(({ geometry, hot }) => ({ ...geometry, hot: hot.slice() })),
+      devices: this.images.map(({ geometry, hot, kept }) => ({
+        ...geometry,
+        hot: hot.slice(),
+        kept,
+      })),
     };
   }
 }

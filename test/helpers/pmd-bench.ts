@@ -5,9 +5,12 @@
  */
 import type { Actor } from '../../src/actors/actor.js';
 import type {
+  DriverMessage,
   GroupMessage,
   PmdMessage,
+  Position,
   PrimaryLineage,
+  RefreshKind,
   SharedDevices,
 } from '../../src/actors/messages.js';
 import { startPmd } from '../../src/actors/pmd.js';
@@ -49,6 +52,7 @@ export class PmdBench {
   readonly control: GroupControlView;
   readonly writer: BabWriter;
   readonly heard: GroupMessage[] = [];
+  readonly driverHeard: DriverMessage[] = [];
   readonly failures: unknown[] = [];
   append = true;
   mark = false;
@@ -128,6 +132,11 @@ export class PmdBench {
       stop: async () => {},
     };
     await this.#actors.start('g0/group', async () => group, {});
+    const driver: Actor<DriverMessage> = {
+      receive: (message) => void this.driverHeard.push(message),
+      stop: async () => {},
+    };
+    await this.#actors.start('g0/driver', async () => driver, {});
     for (const { path } of this.disks) {
       this.#devices.push(await this.process.open({ path, access: 'readwrite' }));
     }
@@ -151,8 +160,16 @@ export class PmdBench {
       nodeId: 'primary',
       loopback: false,
       version: 'test',
-      tunables: { chunkSizeKb: 256, chunkDelayMs: 0, tcpWindowBytes: 0, ...this.#options.tunables },
+      tunables: {
+        chunkSizeKb: 256,
+        chunkDelayMs: 0,
+        compression: false,
+        refreshRateKb: 0,
+        tcpWindowBytes: 0,
+        ...this.#options.tunables,
+      },
       groupActor: 'g0/group',
+      driverActor: 'g0/driver',
     });
     return this;
   }
@@ -232,15 +249,58 @@ export class PmdBench {
     return sequence;
   }
 
-  /** launchrefresh -f, up to phase a. */
-  refresh(refreshId: string): void {
+  /** launchrefresh, up to phase a; by itself it is what TRACKING does when the link is there. */
+  refresh(refreshId: string, kind: RefreshKind = 'full', ordered = true): void {
     this.append = false;
     this.mark = true;
-    for (const map of this.maps) map.markAll();
-    this.lineage = { ...this.lineage, refreshId, dirty: true, appending: false };
+    for (const map of this.maps) {
+      if (kind === 'full') map.markAll();
+      if (kind === 'checksum') map.markAllCompare();
+    }
+    const order = ordered ? kind : undefined;
+    const open = { refreshId, refreshKind: kind, order };
+    this.lineage = { ...this.lineage, ...open, dirty: true, appending: false };
     this.tell({ type: 'pmd.lineage', lineage: this.lineage });
     this.tell({ type: 'pmd.drop', token: 7 });
-    this.tell({ type: 'pmd.refresh', refreshId, kind: 'full', union: false });
+    this.tell({ type: 'pmd.refresh', refreshId, kind, union: false });
+  }
+
+  /** launchbackfresh: the door is shut, the BAB is in the map, the record says so. */
+  backfresh(refreshId: string, compareAll = false): void {
+    this.append = false;
+    this.mark = true;
+    const open = { refreshId, refreshKind: 'back', order: 'back' } as const;
+    this.lineage = { ...this.lineage, ...open, dirty: true, appending: false };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
+    this.tell({ type: 'pmd.drop', token: 7 });
+    const cursor = { device: 0, offset: 0 };
+    this.tell({ type: 'pmd.backfresh', refreshId, compareAll, cursor });
+  }
+
+  /** Its end: the new era and the empty map are durable, the mirror goes on in it. */
+  handOver(refreshId: string, from: Position): void {
+    const { era, s0 } = this.beginEra();
+    for (const map of this.maps) map.clearAll();
+    const done = { refreshId: undefined, refreshKind: undefined, order: undefined } as const;
+    this.lineage = { ...this.lineage, ...done, base: from, chain: [], dirty: false };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
+    this.tell({ type: 'pmd.backfreshEnd', refreshId, handOver: { from, era, s0 } });
+  }
+
+  /** NORMAL. */
+  normal(): void {
+    this.append = true;
+    this.mark = false;
+    this.lineage = { ...this.lineage, appending: true };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
+  }
+
+  /** TRACKING: writes are marked from here on, what is in the BAB is drained. */
+  track(): void {
+    this.append = false;
+    this.mark = true;
+    this.lineage = { ...this.lineage, appending: false, dirty: true };
+    this.tell({ type: 'pmd.lineage', lineage: this.lineage });
   }
 
   beginEra(): { era: string; s0: number } {
@@ -276,6 +336,8 @@ export class PmdBench {
       this.lineage = {
         ...this.lineage,
         refreshId: undefined,
+        refreshKind: undefined,
+        order: undefined,
         base: message.position,
         chain: [],
         dirty: false,

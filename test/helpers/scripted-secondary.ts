@@ -4,22 +4,36 @@
  * told. The network delays, holds a bounded number of bytes, and is cut at any byte.
  */
 import { crc32c } from '../../src/core/checksum.js';
-import { heartbeatMs } from '../../src/core/constants.js';
+import {
+  frameHeaderBytes,
+  heartbeatMs,
+  mapBlockBytes,
+  wireEntryBytes,
+} from '../../src/core/constants.js';
 import { TdmfError, type TdmfErrorCode } from '../../src/core/errors.js';
 import { emptyAck } from '../../src/core/wire/ack.js';
 import { decodeControl } from '../../src/core/wire/codec.js';
-import { decodeEntry, emptyWireEntry, validateEntries } from '../../src/core/wire/entry.js';
+import {
+  decodeEntry,
+  emptyWireEntry,
+  encodeEntry,
+  validateEntries,
+} from '../../src/core/wire/entry.js';
 import type { FrameHeader } from '../../src/core/wire/frame.js';
 import {
   type Ack,
   type ControlMessage,
+  type Dirt,
   entryFlags,
   frameKinds,
+  type Hashes,
   type Hello,
+  type OwnChanges,
+  type Welcome,
   type WireEntry,
   type WirePosition,
 } from '../../src/core/wire/messages.js';
-import { sessionNonce } from '../../src/core/wire/session.js';
+import { hashSeed, sessionNonce } from '../../src/core/wire/session.js';
 import { type FrameSink, FrameSplitter, type PayloadTarget } from '../../src/core/wire/splitter.js';
 import { FrameWriter } from '../../src/core/wire/writer.js';
 import type {
@@ -29,6 +43,7 @@ import type {
   LinkDialer,
   LinkHandlers,
 } from '../../src/ports/link.js';
+import { simDigest } from '../../src/testing/digest.js';
 import type { SimWorld } from '../../src/testing/world.js';
 
 export interface SentPiece extends WireEntry {
@@ -36,7 +51,7 @@ export interface SentPiece extends WireEntry {
   readonly session: number;
 }
 
-type Phase = 'hello' | 'admitted' | 'stream' | 'phaseA' | 'phaseB';
+type Phase = 'hello' | 'admitted' | 'stream' | 'phaseA' | 'phaseB' | 'source';
 
 const silent: LinkHandlers = { data: () => {}, drained: () => {}, closed: () => {} };
 const highWaterBytes = 1024 * 1024;
@@ -46,7 +61,11 @@ export class ScriptedSecondary implements LinkDialer {
   mirrors: Uint8Array[] = [];
   /** What the next `welcome` says. */
   bootId = 'boot-1';
-  state: 'never' | 'coherent' | 'recoverable' | 'incoherent' | 'unknown' = 'never';
+  state: Welcome['state'] = 'never';
+  own: OwnChanges = { changes: 'none', bytes: 0, since: 0 };
+  base: WirePosition | undefined;
+  history: readonly string[] = [];
+  checkpoint: 'off' | 'on' = 'off';
   refreshId: string | undefined;
   position: WirePosition | undefined;
   durable: WirePosition | undefined;
@@ -54,6 +73,12 @@ export class ScriptedSecondary implements LinkDialer {
   /** Answers of the door and of the RMD instead of a session. */
   dialError: TdmfErrorCode | undefined;
   refusal: TdmfErrorCode | undefined;
+  /** `.i` of a journaled refresh: per device the blocks it has. */
+  image: { refreshId: string; bootId: string; pieces: SentPiece[] } | undefined;
+  /** What it says of its own changes when it is asked for them. */
+  dirt: readonly Dirt[] = [];
+  /** Answers hashes by itself. */
+  compares = true;
   /** Acknowledge by itself, and free memory by itself. */
   acks = true;
   /** Answer nothing at all any more: a dead peer behind a live TCP connection. */
@@ -116,6 +141,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
   #phaseB: { refreshId: string; era: string; s0: number } | undefined;
   #mark: { mark: number; blocks: number } | undefined;
   #era = '';
+  #sentBlocks = 0;
   /** Stops the network: bytes stay under way. */
   stalled = false;
 
@@ -213,12 +239,44 @@ export class ScriptedSession implements LinkConnection, FrameSink {
         this.ack.applied = message.from - 1;
         this.ack.durable = Math.min(s.durable?.sequence ?? 0, message.from - 1);
         break;
-      case 'refreshBegin':
+      case 'refreshBegin': {
         this.phase = 'phaseA';
-        s.state = 'incoherent';
-        s.refreshId = message.refreshId;
+        const { refreshId, refresh, union } = message;
         Object.assign(this.ack, { received: 0, applied: 0, durable: 0, blocks: 0 });
+        let kept = true;
+        if (refresh === 'full') {
+          s.state = 'incoherent';
+          s.refreshId = refreshId;
+          s.image = undefined;
+        } else {
+          kept = s.image?.refreshId === refreshId && s.image.bootId === s.bootId;
+          if (!kept) s.image = { refreshId, bootId: s.bootId, pieces: [] };
+        }
+        if (union) for (const dirt of s.dirt) this.say(dirt);
+        this.say({ kind: 'refreshReady', refreshId, kept });
+        break;
+      }
+      case 'backfreshBegin':
+        this.phase = 'source';
+        if (message.union) for (const dirt of s.dirt) this.say(dirt);
         this.say({ kind: 'refreshReady', refreshId: message.refreshId, kept: true });
+        break;
+      case 'hashes':
+        if (s.compares) this.compare(message);
+        break;
+      case 'era':
+        this.phase = 'stream';
+        this.#era = message.era;
+        s.position = { era: message.era, sequence: message.s0 - 1 };
+        s.durable = s.position;
+        if (message.adopt) s.state = 'unknown';
+        else s.own = { changes: 'none', bytes: 0, since: 0 };
+        Object.assign(this.ack, {
+          received: message.s0 - 1,
+          applied: message.s0 - 1,
+          durable: message.s0 - 1,
+        });
+        this.say({ kind: 'eraTaken', era: message.era });
         break;
       case 'phaseB':
         this.phase = 'phaseB';
@@ -244,6 +302,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
         break;
       case 'refreshEnd':
         this.phase = 'admitted';
+        s.image = undefined;
         break;
       default:
     }
@@ -267,12 +326,51 @@ export class ScriptedSession implements LinkConnection, FrameSink {
       refreshId: s.refreshId,
       position: s.position,
       durable: s.durable,
-      base: undefined,
-      history: [],
+      base: s.base,
+      history: s.history,
       windowBytes: s.windowBytes,
-      checkpoint: 'off',
-      own: { changes: 'none', bytes: 0, since: 0 },
+      checkpoint: s.checkpoint,
+      own: s.own,
     });
+  }
+
+  /** Rule 17: the logical view, `.i` of this refresh over the mirror. */
+  compare({ batch, device, offset, hashes }: Hashes): void {
+    const s = this.#secondary;
+    const view = s.mirrors[device]!.slice();
+    for (const piece of s.image?.pieces ?? [])
+      if (piece.device === device) apply([view], { ...piece, device: 0 });
+    const { low, high } = hashSeed(this.sessionSecret);
+    const count = hashes.length / 16;
+    const bits = new Uint8Array(Math.ceil(count / 8));
+    const ours = new Uint8Array(16);
+    for (let block = 0; block < count; block += 1) {
+      const at = offset + block * mapBlockBytes;
+      const length = Math.min(mapBlockBytes, view.length - at);
+      simDigest.xxh3(view, at, length, ours, 0, low, high);
+      const theirs = hashes.subarray(block * 16, block * 16 + 16);
+      if (Buffer.compare(ours, theirs) !== 0) bits[block >> 3]! |= 1 << (block & 7);
+    }
+    this.say({ kind: 'differs', batch, bits });
+    if (this.phase !== 'source') return;
+    for (let block = 0; block < count; block += 1) {
+      if ((bits[block >> 3]! & (1 << (block & 7))) === 0) continue;
+      const at = offset + block * mapBlockBytes;
+      this.sendBlock(device, at, view.subarray(at, at + mapBlockBytes));
+    }
+  }
+
+  /** A block of the mirror on its way home. */
+  sendBlock(device: number, offset: number, data: Uint8Array): void {
+    const frame = new Uint8Array(frameHeaderBytes + wireEntryBytes + data.length);
+    this.#sentBlocks += 1;
+    const entry = { ...emptyWireEntry(), sequence: this.#sentBlocks, device, offset };
+    encodeEntry(frame, frameHeaderBytes, { ...entry, length: data.length });
+    frame.set(data, frameHeaderBytes + wireEntryBytes);
+    const payload = wireEntryBytes + data.length;
+    const crc = crc32c(frame, frameHeaderBytes, payload);
+    this.#writer.dataHeader(frame, 0, frameKinds.blocks, 1, payload, crc);
+    this.#toPrimary(frame);
   }
 
   #data(header: Readonly<FrameHeader>, bytes: Uint8Array): void {
@@ -312,8 +410,9 @@ export class ScriptedSession implements LinkConnection, FrameSink {
       if (piece.sequence !== this.ack.blocks + 1) throw new Error(`block ${piece.sequence}`);
       this.ack.blocks = piece.sequence;
       s.blocks.push(piece);
-      if (this.phase === 'phaseA') apply(s.mirrors, piece);
-      else this.#journalI.push(piece);
+      if (s.image !== undefined) s.image.pieces.push(piece);
+      else if (this.phase === 'phaseA') apply(s.mirrors, piece);
+      if (this.phase === 'phaseB') this.#journalI.push(piece);
     } else {
       if (this.phase !== 'stream' && this.phase !== 'phaseB') throw new Error('entries too early');
       if (piece.sequence !== this.ack.received + 1) throw new Error(`entry ${piece.sequence}`);
@@ -333,7 +432,9 @@ export class ScriptedSession implements LinkConnection, FrameSink {
     if (mark === undefined || attempt === undefined || this.phase !== 'phaseB') return;
     if (this.#journalI.length < mark.blocks || this.ack.received < mark.mark) return;
     const s = this.#secondary;
-    for (const piece of this.#journalI) apply(s.mirrors, piece);
+    for (const piece of s.image?.pieces ?? this.#journalI) apply(s.mirrors, piece);
+    s.image = undefined;
+    s.own = { changes: 'none', bytes: 0, since: 0 };
     for (const piece of this.#journalC) apply(s.mirrors, piece);
     s.state = 'coherent';
     s.refreshId = undefined;

@@ -53,12 +53,19 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the commit applies .i and .c side by side',
     rule: 'Rule 4',
-    file: 'actors/mirror-replay.js',
+    file: 'actors/chain-applier.js',
     edits: [
       [
-        `    await idle(mirror);
-    mirror.entries.begin(journal.s0 - 1);`,
-        `    mirror.entries.begin(journal.s0 - 1);`,
+        `            await (await ImageReader.open(opener, device, sizes)).apply(mirror);
+        }
+        finally {
+            await first.file.release();
+        }`,
+        `            const image = await ImageReader.open(opener, device, sizes);
+            void image.apply(mirror).finally(() => first.file.release());
+        }
+        finally {
+        }`,
       ],
     ],
     sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
@@ -98,7 +105,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'applied is recorded before it is complete',
     rule: 'Rule 7a',
-    file: 'actors/mirror.js',
+    file: 'actors/mirror-lane.js',
     edits: [[`this.#events.record(apply.applied);`, `this.#events.record(apply.received);`]],
     sweeps: ['seed=1..40 faults=secondary.kill', seeds],
   },
@@ -170,19 +177,17 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'ack before the commit record',
     rule: 'Rule 24',
-    file: 'actors/mirror-session.js',
+    file: 'actors/mirror-refresh.js',
     edits: [
       [
-        `        await saveCommit(record, committed);
-`,
-        `        events.committed(refreshId, era, mark.mark);
-        await saveCommit(record, committed);
-`,
+        `        await chain.commit(files, stream,`,
+        `        events.committed(this.refreshId, era, mark.mark);
+        await chain.commit(files, stream,`,
       ],
       [
-        `        events.committed(refreshId, era, mark.mark);
-        events.stateChanged('recoverable');`,
-        `        events.stateChanged('recoverable');`,
+        `        this.#committed(mark.mark);
+        events.committed(this.refreshId, era, mark.mark);`,
+        `        this.#committed(mark.mark);`,
       ],
     ],
     sweeps: ['seed=1..40 faults=operator.launchrefresh,secondary.kill', seeds],
@@ -191,10 +196,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a committed .i is not applied',
     rule: 'Rule 24',
-    file: 'actors/mirror-replay.js',
-    edits: [
-      [`await first.feed(blocks.length, Number.MAX_SAFE_INTEGER);`, `await first.feed(0, 0);`],
-    ],
+    file: 'actors/chain-applier.js',
+    edits: [[`(await ImageReader.open(opener, device, sizes)).apply(mirror);`, `undefined;`]],
     sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
@@ -212,11 +215,13 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a flush proves what was applied while it ran',
     rule: 'Rule 24, H21',
-    file: 'actors/mirror-session.js',
+    file: 'actors/mirror-core.js',
     edits: [
       [
-        `await this.#mirrorDurable(covers);`,
-        `await this.#mirrorDurable(this.#mirror.entries.applied);`,
+        `            await this.madeDurable(covers);
+            await this.#closeWindow(covers);`,
+        `            await this.madeDurable(this.entries.apply.applied);
+            await this.#closeWindow(covers);`,
       ],
     ],
     sweeps: [seeds],
@@ -231,10 +236,15 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the journal goes before the mirror is flushed',
     rule: 'Rule 24',
-    file: 'actors/mirror-session.js',
-    edits: [[`if (this.#toJournal || covers < journal.c.received)`, `if (this.#toJournal)`]],
-    sweeps: [seeds],
-    open: 'not understood yet',
+    file: 'actors/chain-applier.js',
+    edits: [
+      [
+        `        await this.#flush(mirror);
+        const { era, segment } = chain.files[0].header;`,
+        `        const { era, segment } = chain.files[0].header;`,
+      ],
+    ],
+    sweeps: ['story=refresh strike=secondary.powerCut@120..refresh', seeds, overflow],
   },
   {
     name: 'a failed flush of the mirror is forgotten',

@@ -167,6 +167,12 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
       setExitCode(await override(home(), words, options));
     });
 
+  groupVerb('set', 'show tunables, or set them: set -g 1 SYNCMODE=Y (manual: tdmfset)')
+    .option('--json', 'print JSON (schema tdmf.tunables/1)')
+    .action(async (words: string[], options: GroupOptions & { json?: true }) => {
+      const { set } = await import('./set.js');
+      setExitCode(await set(home(), words, options));
+    });
   groupVerb('info', 'print state and counters of groups (manual: tdmfinfo)')
     .option('--json', 'print JSON (schema tdmf.info/1)')
     .option('-v', 'print the version (manual: tdmfinfo -v)')
@@ -228,7 +234,6 @@ export function describeVerbs(program: Command, setExitCode: SetExitCode): void 
 
 /** Verbs of the contract that come later: they say so, and end with 4. */
 const notBuilt: readonly (readonly [string, string])[] = [
-  ['set', 'show or set tunables'],
   ['verify', 'compare primary and mirror'],
   ['attach', 'a kernel block device for a TDMF device'],
   ['detach', 'the end of it'],

@@ -135,6 +135,46 @@ export class GroupControlView {
     Atomics.store(this.i32, at.asleep / 4, asleep ? 1 : 0);
   }
 
+  /**
+   * Driver: writers wait until `durable` has come to `first`, the last of them to `last`. Look at
+   * `durable` again behind this call: whoever moves it later sees the bell (`takeBell`).
+   */
+  awaitDurable(first: number, last: number): void {
+    Atomics.store(this.i32, at.syncFirst / 4, first | 0);
+    Atomics.store(this.i32, at.syncLast / 4, last | 0);
+    Atomics.store(this.i32, at.syncWaiting / 4, 1);
+    Atomics.store(this.i32, at.syncBell / 4, 1);
+  }
+
+  awaitNothing(): void {
+    Atomics.store(this.i32, at.syncWaiting / 4, 0);
+    Atomics.store(this.i32, at.syncBell / 4, 0);
+  }
+
+  /** PMD: up to which count writers wait, undefined when none does. */
+  get awaitedDurable(): number | undefined {
+    if (Atomics.load(this.i32, at.syncWaiting / 4) === 0) return undefined;
+    return Atomics.load(this.i32, at.syncLast / 4);
+  }
+
+  /** PMD, behind a move of `durable`: true when this call took the bell, so the driver must hear. */
+  takeBell(): boolean {
+    const word = at.syncBell / 4;
+    if (Atomics.load(this.i32, word) === 0) return false;
+    const first = Atomics.load(this.i32, at.syncFirst / 4);
+    if (((this.cursor('durable') - first) | 0) < 0) return false;
+    return Atomics.exchange(this.i32, word, 0) === 1;
+  }
+
+  /** Rule 40: writers do not wait although they should. */
+  get syncDegraded(): boolean {
+    return Atomics.load(this.i32, at.syncDegraded / 4) !== 0;
+  }
+
+  set syncDegraded(degraded: boolean) {
+    Atomics.store(this.i32, at.syncDegraded / 4, degraded ? 1 : 0);
+  }
+
   /** The words of the era as one consistent picture, from any thread. */
   readEra(): EraWords {
     for (;;) {

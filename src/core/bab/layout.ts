@@ -7,7 +7,7 @@
  *   BAB memory     │ chunk 64 KiB │ chunk │ chunk │ …      payload, or 1024 descriptors
  *
  *   control block  │ ids │ duties │ published │ released │ sent │ received │ applied │ durable │
- *                  │ asleep │ era │ totals │ pmd │ descriptor chunks ×64 │ devices ×64 │ slots ×1024 │
+ *                  │ asleep │ era │ totals │ pmd │ descriptor chunks ×64 │ sync │ devices ×64 │ slots ×1024 │
  *
  * Words that different threads write stand on cache lines of their own. Numbers up to 2^53 are f64:
  * each has one writer, and readers see them behind an atomic cursor or the era's version word.
@@ -90,6 +90,11 @@ export const controlLayout = layout({
     { offset: 712, size: 8, type: 'f64', name: 'dataBytesSent', meaning: 'PMD: bytes of entries and blocks sent since start' },
     { offset: 720, size: 8, type: 'f64', name: 'linkBytesSent', meaning: 'PMD: bytes handed to the link since start' },
     { offset: 768, size: 256, type: 'i32', name: 'descriptorChunks', meaning: 'chunk of each part of the descriptor ring, −1 none' },
+    { offset: 1024, size: 4, type: 'i32', name: 'syncFirst', meaning: 'driver: durable count that the first of the waiting writers needs (Rule 41)' },
+    { offset: 1028, size: 4, type: 'i32', name: 'syncLast', meaning: 'driver: durable count that the last one needs; the secondary shall flush up to it (Rule 39)' },
+    { offset: 1032, size: 4, type: 'i32', name: 'syncWaiting', meaning: 'driver: 1 while writers wait for the secondary' },
+    { offset: 1036, size: 4, type: 'i32', name: 'syncBell', meaning: '1 while the driver wants to be told that durable has come to syncFirst' },
+    { offset: 1040, size: 4, type: 'i32', name: 'syncDegraded', meaning: 'driver: 1 while writers do not wait although they should (Rule 40)' },
     { offset: 1088, size: devicesPerGroupMax * deviceCounterBytes, type: 'f64', name: 'devices', meaning: 'counters of each device' },
     { offset: 1088 + devicesPerGroupMax * deviceCounterBytes, size: writesInFlightMax * slotBytes, type: 'i32', name: 'slots', meaning: 'writes in flight' },
   ],

@@ -31,6 +31,9 @@ export interface ApplyLimits {
 
 export type Accepted = 'accepted' | 'old' | 'gap' | 'duplicate';
 
+/** Entries that are an operation of their own; the marker of a checkpoint is one that does nothing. */
+const alone = entryFlags.zero | entryFlags.checkpoint;
+
 const slotFree = 0;
 const slotWaiting = 1;
 const slotStarted = 2;
@@ -168,11 +171,11 @@ export class Apply {
     let end = offset + this.#length[slot]!;
     let count = 1;
     this.#state[slot] = slotStarted;
-    if ((flags & entryFlags.zero) === 0) {
+    if ((flags & alone) === 0) {
       const { runPiecesMax, runBytesMax } = this.#limits;
       while (count < runPiecesMax && first + count <= this.received) {
         const another = (first + count) & this.#mask;
-        if (this.#flags[another]! & entryFlags.zero) break;
+        if (this.#flags[another]! & alone) break;
         if (this.#device[another] !== device || this.#offset[another] !== end) break;
         if (end + this.#length[another]! - offset > runBytesMax) break;
         if (!this.#mayStart(another)) break;

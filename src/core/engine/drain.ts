@@ -53,6 +53,8 @@ export class Drain {
   received = 0;
   applied = 0;
   durable = 0;
+  /** The secondary was asked to flush up to here (Rule 39). */
+  flushAsked = 0;
   #generation = 0;
   /** The sequence before the first of this stream. */
   #base = 0;
@@ -85,6 +87,7 @@ export class Drain {
     this.sent = from - 1;
     this.received = from - 1;
     this.applied = from - 1;
+    this.flushAsked = 0;
     // Under the same boot the secondary goes on at what it applied, which is not all durable yet.
     this.durable = Math.max(0, next - 1 - pending);
     this.#durableBase = this.durable;
@@ -124,6 +127,16 @@ export class Drain {
     }
     batch.payloadBytes = batch.count * wireEntryBytes + batch.dataBytes;
     return batch.count > 0;
+  }
+
+  /**
+   * The secondary shall flush for writers who wait until `count` entries are durable: up to which
+   * sequence, or 0: that is not sent yet, asked for already, or durable.
+   */
+  flushFor(count: number): number {
+    const behind = (this.indexOf(this.sent + 1) - count) | 0;
+    const sequence = this.sent - behind;
+    return behind >= 0 && sequence > this.flushAsked && sequence > this.durable ? sequence : 0;
   }
 
   /** The batch is on its way. */

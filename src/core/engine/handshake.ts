@@ -4,8 +4,8 @@
  * numbers; when the two name different eras there is nothing of that era in the BAB.
  */
 import type { EraWords } from '../bab/control.js';
-import type { PrimarySide } from '../lineage/facts.js';
-import type { WirePosition } from '../wire/messages.js';
+import type { PastEra, PrimarySide } from '../lineage/facts.js';
+import type { WirePosition, WireRefreshKind } from '../wire/messages.js';
 
 /** What the group says (messages.ts: PrimaryLineage). */
 export interface RecordedLineage {
@@ -19,7 +19,16 @@ export interface RecordedLineage {
   readonly map: 'continuous' | 'unproven' | 'broken';
   readonly dirty: boolean;
   readonly appending: boolean;
+  readonly past: readonly PastEra[];
   readonly refreshId: string | undefined;
+  readonly refreshKind: WireRefreshKind | 'back' | undefined;
+  readonly order: WireRefreshKind | 'back' | 'normal' | undefined;
+}
+
+/** The refresh that is open, whatever the record says by now; all undefined: none. */
+export interface OpenRefresh extends Pick<RecordedLineage, 'refreshId' | 'refreshKind' | 'order'> {
+  /** It is carried out. */
+  readonly running: boolean;
 }
 
 /** What the BAB says now. */
@@ -33,19 +42,19 @@ export function primarySide(
   lineage: RecordedLineage,
   bab: BabSide,
   loopback: boolean,
-  refreshId: string | undefined,
+  open: OpenRefresh,
 ): PrimarySide {
-  const { nodeId, base, chain, history, map, dirty } = lineage;
-  const common = { nodeId, loopback, base, chain, history, past: [], map, dirty, refreshId };
-  const { era, appending } = lineage;
+  const { nodeId, base, chain, history, past, map, dirty, appending } = lineage;
+  const common = { nodeId, loopback, base, chain, history, past, map, dirty, appending, ...open };
+  const { era } = lineage;
   if (bab.generation === 0 || bab.era !== era) {
     const { s0, lease } = lineage;
     const before = s0 - 1;
     // What an earlier process may have sent is at most what it stamped.
     const numbers = { stamped: before, released: before, sentMax: before };
-    return { ...common, era, s0, lease, appending, ...numbers };
+    return { ...common, era, s0, lease, ...numbers };
   }
   const { first, stamped, released, sentMax } = bab;
   const lease = Math.max(lineage.lease, bab.lease);
-  return { ...common, era, s0: first, stamped, released, sentMax, lease, appending };
+  return { ...common, era, s0: first, stamped, released, sentMax, lease };
 }

@@ -166,11 +166,9 @@ export class Regions {
     }
   }
 
-  /** H21: a flush of the device failed. What is hot there stays so; no later flush makes it good. */
+  /** H21: a flush of the device failed: from now on none of its regions cools. */
   keep(device: number): void {
-    for (let region = this.#first[device]!; region < this.#first[device + 1]!; region++) {
-      if (this.#states[region] === heat.hot) this.#kept[region] = 1;
-    }
+    this.#kept.fill(1, this.#first[device]!, this.#first[device + 1]!);
   }
 
   deviceOf(region: number): number {

@@ -1,8 +1,10 @@
 /**
- * Names of the secondary's files in the journal directory (manual-decisions row 25): `jGGGSSS.i`
- * and `jGGGSSS.c`, SSS from 001 to 999, then with a dash and at least six digits. A number is not
+ * Names of the secondary's files in the journal directory (manual-decisions row 25): `jGGGSSS.i`,
+ * `jGGGSSS.c` and `jGGGSSS.p`, SSS from 001 to 999, then with a dash and at least six digits. A number is not
  * used again while any file of the group bears a number as high.
  */
+import type { SegmentKind } from './segment.js';
+
 export function metaName(group: number): string {
   return `j${digits(group, 3)}.meta`;
 }
@@ -21,7 +23,7 @@ export function offName(group: number): string {
   return `s${digits(group, 3)}.off`;
 }
 
-export function segmentName(group: number, segment: number, kind: 'i' | 'c'): string {
+export function segmentName(group: number, segment: number, kind: SegmentKind): string {
   const number = segment <= 999 ? digits(segment, 3) : `-${digits(segment, 6)}`;
   return `j${digits(group, 3)}${number}.${kind}`;
 }
@@ -29,7 +31,7 @@ export function segmentName(group: number, segment: number, kind: 'i' | 'c'): st
 export interface SegmentName {
   readonly name: string;
   readonly segment: number;
-  readonly kind: string;
+  readonly kind: SegmentKind;
 }
 
 /** The journal files of the group among `names`, by number. */
@@ -41,7 +43,7 @@ export function segmentsOf(group: number, names: readonly string[]): SegmentName
     if (match === null) continue;
     const segment = Number(match[1]!.replace('-', ''));
     if (match[1] !== segmentName(group, segment, 'i').slice(4, -2)) continue;
-    found.push({ name, segment, kind: match[2]! });
+    found.push({ name, segment, kind: match[2] as SegmentKind });
   }
   return found.sort((a, b) => a.segment - b.segment || (a.kind < b.kind ? -1 : 1));
 }

@@ -80,6 +80,12 @@ export function standingOf(
     return { state: record.state, position: undefined, durable: undefined, rewound: false };
   }
   const durable = Math.max(record.durable, pageDurable ?? 0);
+  // Nothing reaches the mirror but what the chain holds durably: replaying it is exact under any boot.
+  if (record.chain !== undefined) {
+    const replays = record.checkpoint !== 'on' && record.state === 'coherent';
+    const state = replays ? 'recoverable' : record.state;
+    return { state, position: durable, durable, rewound: false };
+  }
   // A clean close flushed everything that was applied, so nothing can be ahead, under any boot.
   const applied = record.clean ? durable : sameBoot ? pageApplied : undefined;
   const rewound = applied === undefined;

@@ -4,7 +4,7 @@
  * A sequence alone means nothing: it is compared only within one era (H8).
  */
 import { protocolVersion } from '../wire/frame.js';
-import type { Welcome, WirePosition } from '../wire/messages.js';
+import type { Welcome, WirePosition, WireRefreshKind } from '../wire/messages.js';
 
 /** An era that is over, as far as the primary still knows it. */
 export interface PastEra {
@@ -38,29 +38,51 @@ export interface PrimarySide {
   readonly dirty: boolean;
   /** NORMAL: writes go to the BAB. False: TRACKING, what is in the BAB is only drained. */
   readonly appending: boolean;
-  /** Of the full refresh that an operator ordered and that is not committed yet. */
+  /** The refresh or backfresh that is open. */
   readonly refreshId: string | undefined;
+  readonly refreshKind: WireRefreshKind | 'back' | undefined;
+  /** It is carried out: what was in the BAB is in the map by now. */
+  readonly running: boolean;
+  /**
+   * What an operator ordered and is not done: what the table's "operator may" is about. `normal`:
+   * override state normal, the mirror is taken as it is where the table allows it (row 11).
+   */
+  readonly order: WireRefreshKind | 'back' | 'normal' | undefined;
 }
 
 export type SecondarySide = Pick<
   Welcome,
-  'protocol' | 'nodeId' | 'state' | 'refreshId' | 'position' | 'durable' | 'base' | 'history'
+  | 'protocol'
+  | 'nodeId'
+  | 'state'
+  | 'refreshId'
+  | 'position'
+  | 'durable'
+  | 'base'
+  | 'history'
+  | 'checkpoint'
+  | 'own'
 >;
 
 export const factValues = {
   peer: ['good', 'version', 'self', 'contradictory'],
-  /** Whether an operator's full refresh is open. */
-  ordered: ['nothing', 'full'],
+  ordered: ['nothing', 'full', 'smart', 'checksum', 'back', 'normal'],
   /** `window`: replaying over itself (Rules 7b, 27). `mine`: its unfinished refresh is ours. */
-  mirror: ['never', 'whole', 'window', 'mine', 'unfinished', 'unknown'],
+  mirror: ['never', 'whole', 'window', 'mine', 'unfinished'],
   /** Where the era of the mirror stands in the history of the primary, or the other way round. */
   era: ['current', 'earlier', 'older', 'ahead', 'newer', 'split', 'unrelated'],
-  /** The sequence of the mirror within that era (Rule 26). `unproven`: nobody knows its bounds. */
+  /**
+   * The sequence of the mirror within that era (Rule 26); of a mirror that has left the history of the
+   * primary, the point where it left. `unproven`: nobody knows the bounds.
+   */
   place: ['behind', 'within', 'beyond', 'unproven'],
   map: ['continuous', 'unproven', 'broken'],
   /** `equal`: the mirror is at the base, and nothing has changed or been released since. */
   since: ['equal', 'changed'],
-  duty: ['append', 'track'],
+  /** What others wrote to the mirror: nothing, in blocks that are known, or nobody knows what. */
+  own: ['none', 'known', 'unknown'],
+  /** `refresh`: one is carried out, what was in the BAB is in the map. */
+  duty: ['append', 'track', 'refresh'],
 } as const;
 
 export type Facts = {
@@ -68,15 +90,20 @@ export type Facts = {
 };
 
 export function gatherFacts(primary: PrimarySide, secondary: SecondarySide): Facts {
+  const era = judgeEra(primary, secondary);
   return {
     peer: judgePeer(primary, secondary),
-    ordered: primary.refreshId === undefined ? 'nothing' : 'full',
+    ordered: primary.order ?? 'nothing',
     mirror: judgeMirror(primary, secondary),
-    era: judgeEra(primary, secondary),
-    place: judgePlace(primary, secondary),
+    era,
+    place:
+      era === 'newer' || era === 'split'
+        ? judgeFork(primary, secondary)
+        : judgePlace(primary, secondary),
     map: primary.map,
     since: judgeSince(primary, secondary),
-    duty: primary.appending ? 'append' : 'track',
+    own: judgeOwn(secondary),
+    duty: judgeDuty(primary),
   };
 }
 
@@ -97,16 +124,32 @@ function judgeMirror(primary: PrimarySide, secondary: SecondarySide): Facts['mir
   const { state, refreshId, position } = secondary;
   switch (state) {
     case 'never':
-    case 'unknown':
       return state;
     case 'coherent':
     case 'recoverable':
+    case 'unknown':
+      // Of an unknown one the lineage is known all the same; `own` says that its content is not.
       return 'whole';
     case 'incoherent':
-      if (refreshId !== undefined) return refreshId === primary.refreshId ? 'mine' : 'unfinished';
+      if (refreshId !== undefined) {
+        return refreshId === primary.refreshId && primary.refreshKind !== 'back'
+          ? 'mine'
+          : 'unfinished';
+      }
       // Without a position it is no window that entries could close: it is damage.
       return position === undefined ? 'unfinished' : 'window';
   }
+}
+
+function judgeOwn({ state, own, checkpoint }: SecondarySide): Facts['own'] {
+  // Under a checkpoint the mirror is the applications' for the time being, and the journal is ours.
+  if (checkpoint === 'on') return 'none';
+  return state === 'unknown' && own.changes === 'none' ? 'unknown' : own.changes;
+}
+
+function judgeDuty({ running, appending }: PrimarySide): Facts['duty'] {
+  if (running) return 'refresh';
+  return appending ? 'append' : 'track';
 }
 
 function judgeEra(primary: PrimarySide, secondary: SecondarySide): Facts['era'] {
@@ -132,9 +175,21 @@ function judgeEra(primary: PrimarySide, secondary: SecondarySide): Facts['era'] 
 function judgePlace(primary: PrimarySide, secondary: SecondarySide): Facts['place'] {
   const { position, durable } = secondary;
   if (position === undefined) return 'unproven';
+  return placeOf(primary, position, durable?.sequence ?? 0);
+}
+
+/** Where a mirror with a history of its own left ours: that much of ours is in it for certain. */
+function judgeFork(primary: PrimarySide, { base }: SecondarySide): Facts['place'] {
+  return base === undefined ? 'unproven' : placeOf(primary, base, base.sequence);
+}
+
+function placeOf(primary: PrimarySide, position: WirePosition, durable: number): Facts['place'] {
   const bounds = boundsOf(primary, position.era);
-  const firm = durable?.sequence ?? 0;
-  if (bounds.released !== undefined && firm < bounds.released) return 'behind';
+  const { base } = primary;
+  // Of the era of the base nothing else need be known: the map has everything since this very point.
+  const atBase = base?.era === position.era && base.sequence === position.sequence;
+  if (atBase && durable === position.sequence && bounds.stamped === undefined) return 'within';
+  if (bounds.released !== undefined && durable < bounds.released) return 'behind';
   if (bounds.stamped === undefined) return 'unproven';
   return position.sequence > bounds.stamped ? 'beyond' : 'within';
 }

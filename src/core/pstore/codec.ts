@@ -114,6 +114,7 @@ const fields: Fields<GroupRecord> = {
   mode: oneOf(...groupModes),
   clean: flag,
   pmdLaunched: flag,
+  launch: maybe(id),
   era: id,
   sequence: count(),
   lease: count(),
@@ -123,6 +124,7 @@ const fields: Fields<GroupRecord> = {
   history: list(id, erasKeptMax),
   map: oneOf(...mapContinuities),
   mapAll: flag,
+  savedMap: maybe(id),
   past: otherwise(list(pastEra, erasKeptMax + 1), []),
   refresh: maybe(
     record<RecordedRefresh>({ id, kind: oneOf(...recordedKinds), ordered: otherwise(flag, true) }),

@@ -40,6 +40,8 @@ export class HeatImage {
   readonly hot: Uint8Array;
   readonly dirty: Uint8Array;
   sequence = 0;
+  /** The boot in which a flush failed, as a number; 0: none did (H21). */
+  kept = 0;
   /** Rule 26; undefined: nothing was ever released. */
   released: RecordPosition | undefined;
 
@@ -67,7 +69,8 @@ export class HeatImage {
       if (kind === 'heat') setBits(this.hot, first, count);
       else if (kind === 'cool') clearBits(this.hot, first, count);
       else if (kind === 'dirty') setBits(this.dirty, first, count);
-      else clearBits(this.dirty, first, count);
+      else if (kind === 'clean') clearBits(this.dirty, first, count);
+      else this.kept = first;
     }
   }
 
@@ -81,6 +84,7 @@ export class HeatImage {
 
 /** Whether the change lies within the device. */
 export function fitsGeometry(change: HeatChange, geometry: HeatGeometry): boolean {
+  if (change.kind === 'keep') return change.first >= 0 && change.first <= 0xffff_ffff;
   const regions = change.kind === 'heat' || change.kind === 'cool';
   const bits = regions ? regionsOf(geometry) : unitsOf(geometry);
   return change.count >= 1 && change.first >= 0 && change.first + change.count <= bits;
@@ -103,6 +107,7 @@ export function encodeImage(place: ImagePlace, image: HeatImage, crc32c: Crc32c)
   putU64(bytes, at.unitBytes, geometry.unitBytes);
   bytes.set(bytesOfHex(image.released?.era ?? noEra), at.era);
   putU64(bytes, at.released, image.released?.sequence ?? 0);
+  putU32(bytes, at.kept, image.kept);
   const name = encodeName(image.name);
   bytes.set(name, at.name);
   const bodyBytes = bodyBytesOf(geometry);
@@ -136,6 +141,7 @@ export function decodeImage(bytes: Uint8Array, place: ImagePlace, crc32c: Crc32c
   image.hot.set(bytes.subarray(start, start + image.hot.length));
   image.dirty.set(bytes.subarray(start + image.hot.length, start + bodyBytes));
   image.sequence = getU64(bytes, at.sequence);
+  image.kept = getU32(bytes, at.kept);
   image.released = positionOf(bytes, at.era, at.released);
   return { state: 'good', image };
 }

@@ -164,7 +164,8 @@ export const imageLayout = layout({
     { offset: 96, size: 32, type: 'bytes', name: 'name', meaning: 'of the device, in UTF-8, zeroes behind it' },
     { offset: 128, size: 4, type: 'u32', name: 'bodyBytes', meaning: 'hot, then dirty, each in whole bytes, lowest bit first' },
     { offset: 132, size: 4, type: 'u32', name: 'bodyChecksum', meaning: 'CRC32C of the body' },
-    { offset: 136, size: 24, type: 'reserved', name: 'reserved', meaning: 'zero' },
+    { offset: 136, size: 4, type: 'u32', name: 'kept', meaning: '0, or the boot in which a flush of the device failed: nothing of it cools (H21)' },
+    { offset: 140, size: 20, type: 'reserved', name: 'reserved', meaning: 'zero' },
   ],
 });
 
@@ -206,15 +207,15 @@ export const changeLayout = layout({
   id: 'pstore.change',
   sizeBytes: 12,
   fields: [
-    { offset: 0, size: 4, type: 'u32', name: 'kind', meaning: '1 heat, 2 cool, 3 dirty, 4 clean' },
-    { offset: 4, size: 4, type: 'u32', name: 'first', meaning: 'bit of hot (1, 2) or of dirty (3, 4)' },
-    { offset: 8, size: 4, type: 'u32', name: 'count', meaning: 'of bits' },
+    { offset: 0, size: 4, type: 'u32', name: 'kind', meaning: '1 heat, 2 cool, 3 dirty, 4 clean, 5 keep' },
+    { offset: 4, size: 4, type: 'u32', name: 'first', meaning: 'bit of hot (1, 2) or of dirty (3, 4); the new value of kept (5)' },
+    { offset: 8, size: 4, type: 'u32', name: 'count', meaning: 'of bits; 1 (5)' },
   ],
 });
 
 export const imageMagic = 0x544f4854;
 export const logMagic = 0x474f4c54;
-export const heatChanges = { heat: 1, cool: 2, dirty: 3, clean: 4 } as const;
+export const heatChanges = { heat: 1, cool: 2, dirty: 3, clean: 4, keep: 5 } as const;
 
 export const pstoreLayouts = [
   superblockLayout,
@@ -226,6 +227,9 @@ export const pstoreLayouts = [
   batchLayout,
   changeLayout,
 ] as const;
+
+/** Where the ack page of the log says it belongs. */
+export const logAckSlot = 0xffff_ffff;
 
 export const logHalfAt = (half: number): number => (3 + half * logPagesMax) * pstorePageBytes;
 

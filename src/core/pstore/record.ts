@@ -4,6 +4,9 @@
  * whenever writes were not appended (Rule 8a), and `base` moves only by a commit of the mirror.
  */
 import { sequenceLeaseStep } from '../constants.js';
+import type { TunableValue } from '../tunables.js';
+
+export type { TunableValue } from '../tunables.js';
 
 export const groupModes = ['passthru', 'normal', 'tracking', 'refresh', 'backfresh'] as const;
 /** The manual's modes. What `info` prints in capitals. */
@@ -62,8 +65,6 @@ export type LocalState = (typeof localStates)[number];
 export const checkpointStates = ['off', 'pending', 'on'] as const;
 export type CheckpointState = (typeof checkpointStates)[number];
 
-export type TunableValue = string | number | boolean;
-
 export interface GroupRecord {
   readonly group: number;
   readonly mode: GroupMode;
@@ -71,6 +72,11 @@ export interface GroupRecord {
   readonly clean: boolean;
   /** Whether a PMD shall run: a restart launches it again (MD 34). */
   readonly pmdLaunched: boolean;
+  /**
+   * Names that launch (Rule 50): a restart of ours is the same launch, so that killrmd on the secondary
+   * stays in force until the operator launches anew.
+   */
+  readonly launch: string | undefined;
   readonly era: string;
   /** Last stamped write of `era`; exact after a clean stop. */
   readonly sequence: number;
@@ -85,8 +91,10 @@ export interface GroupRecord {
   /** Older eras, oldest first. */
   readonly history: readonly string[];
   readonly map: MapContinuity;
-  /** Every block may differ. The coarse map of this version: all or nothing. */
+  /** Every block may differ, whatever the pstore has hot or dirty: a full or checksum refresh, damage. */
   readonly mapAll: boolean;
+  /** Names the file with the map as a clean stop left it, until the next start (Rule 31). */
+  readonly savedMap: string | undefined;
   /** Bounds of the eras of `base` and `chain`, oldest first, where known. */
   readonly past: readonly RecordedEra[];
   readonly refresh: RecordedRefresh | undefined;
@@ -113,6 +121,7 @@ export function firstRecord(
     mode: 'passthru',
     clean: false,
     pmdLaunched: false,
+    launch: undefined,
     era,
     sequence: 0,
     lease: sequenceLeaseStep,
@@ -122,6 +131,7 @@ export function firstRecord(
     history: [],
     map: 'broken',
     mapAll: true,
+    savedMap: undefined,
     past: [],
     refresh: undefined,
     backfresh: undefined,
@@ -177,6 +187,26 @@ export function withCommit(record: GroupRecord, base: RecordPosition): GroupReco
     map: 'continuous',
     adopting: false,
     unverified: false,
+  };
+}
+
+/**
+ * A backfresh has made both sides equal where the mirror stands (Rule 30). What was here before is
+ * older than that, so its eras are history, and the new one begins at the mirror's position.
+ */
+export function withEqual(record: GroupRecord, base: RecordPosition, era: string): GroupRecord {
+  const equal = withCommit(record, base);
+  return {
+    ...equal,
+    era,
+    sequence: 0,
+    lease: sequenceLeaseStep,
+    released: 0,
+    history: [...equal.history, record.era].filter((one) => one !== base.era).slice(-erasKeptMax),
+    mapAll: false,
+    refresh: undefined,
+    backfresh: undefined,
+    localState: 'ok',
   };
 }
 

@@ -48,7 +48,7 @@ export const entryLayout = layout({
       size: 2,
       type: 'u16',
       name: 'flags',
-      meaning: '1 zero (no data), 2 may unmap, 4 continues in the next',
+      meaning: '1 zero (no data), 2 may unmap, 4 continues, 8 checkpoint',
     },
     { offset: 32, size: 16, type: 'reserved', name: 'reserved', meaning: 'zero' },
   ],

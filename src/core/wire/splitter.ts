@@ -56,13 +56,15 @@ export interface FrameSink {
 }
 
 export interface SplitterOptions {
-  /** Who sends the frames: the primary sends entries and blocks, the secondary acks. */
+  /** Who sends the frames: the primary sends entries and blocks, the secondary acks, and blocks home. */
   readonly sender: Sender;
   readonly nonce: SessionNonce;
   readonly crc32c: Crc32c;
 }
 
 export class FrameSplitter {
+  /** In a backfresh the secondary sends blocks; otherwise only a primary sends data. */
+  takesBlocks = false;
   #sink: FrameSink;
   #options: SplitterOptions;
   #header: FrameHeader = emptyFrameHeader();
@@ -164,7 +166,8 @@ export class FrameSplitter {
       if (payloadLength > firstFramePayloadMax) return 'first frame too long';
     }
     if (isData(kind)) {
-      if (sender !== 'primary') return 'frame kind';
+      const homewards = this.takesBlocks && kind === frameKinds.blocks;
+      if (sender !== 'primary' && !homewards) return 'frame kind';
       if (payloadLength > framePayloadMax) return 'data frame too long';
       if (count < 1 || count > frameEntriesMax) return 'entry count';
       return payloadLength < count * wireEntryBytes ? 'entry table cut short' : undefined;

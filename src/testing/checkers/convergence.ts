@@ -21,7 +21,7 @@ export function missingForConvergence(
   if (started.control.pending > 0) return `${started.control.pending} entries in the BAB`;
   if (status.mirrorState !== 'coherent') return `mirror ${status.mirrorState}`;
   // Entries behind the commit mark are durable in the journal before they are on the mirror.
-  if (view.record?.journal !== undefined) return 'a journal that is not on the mirror yet';
+  if (view.record?.chain !== undefined) return 'a journal that is not on the mirror yet';
   return undefined;
 }
 

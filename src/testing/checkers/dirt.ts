@@ -42,7 +42,7 @@ export class DirtChecker {
       const mirror = mirrors[device.index]!;
       for (let sector = 0; sector < device.sectorCount; sector++) {
         if (device.latest[sector] === mirror[sector] || covered[device.index]![sector]) continue;
-        journaled ??= this.#view.withJournal(mirrors, survival, 'end');
+        journaled ??= this.#view.withJournal(mirrors, survival);
         if (journaled[device.index]![sector] === device.latest[sector]) continue;
         assert.fail(
           `I5: device ${device.index} sector ${sector} is ${device.latest[sector]!} and its mirror ` +

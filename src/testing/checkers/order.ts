@@ -61,8 +61,8 @@ export class OrderChecker {
     if (state !== 'coherent' && state !== 'recoverable') return;
     this.checks++;
     const mirror = this.#view.mirrorValues('live');
-    const values =
-      state === 'recoverable' ? this.#view.withJournal(mirror, 'live', 'mark') : mirror;
+    // The mirror never has more than the journal holds durably: so the cut is that of its durable end.
+    const values = state === 'recoverable' ? this.#view.withJournal(mirror, 'durable') : mirror;
     this.#mustBeCut(values, state);
     for (const [device, cut] of this.#cut.entries()) cut.set(this.#next[device]!);
   }

@@ -46,7 +46,7 @@ export class RestartChecker {
         const equal = live[sector] === value && (survival === 'live' || durable[sector] === value);
         if (equal || dirt === undefined || dirt[sector] !== 0) continue;
         // The journal of a commit makes the mirror equal; a sector that may fall back is not.
-        journaled ??= this.#view.withJournal(mirrors, 'live', 'end');
+        journaled ??= this.#view.withJournal(mirrors, 'live');
         const later = journaled[device.index]![sector];
         if (live[sector] === later && (survival === 'live' || durable[sector] === later)) continue;
         assert.fail(

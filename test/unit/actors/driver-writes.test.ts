@@ -521,6 +521,8 @@ test('the PMD is woken once, and only when it sleeps', async (t) => {
 
 test('Rule 47: a full mailbox delays facts and loses none', async (t) => {
   const bench = await DriverBench.start();
+  await bench.duties(false, true, 9);
+  bench.facts.length = 0;
   bench.groupListens = false;
   bench.tell({ type: 'driver.duties', append: false, mark: true, token: 1 });
   bench.tell({ type: 'driver.mark', token: 2 });

@@ -525,3 +525,31 @@ test('a send that fails ends the connection without waiting for the client', asy
   t.deepEqual(bench.ends, ['receive: errno 104']);
   t.true(nothingIsLeft(bench));
 });
+
+test('Rule 40: requests whose answer is held back leave their place to others, up to a bound', async (t) => {
+  const bench = startBench({ driver: { held: true }, limits: { requestsMax: 3, parkedMax: 4 } });
+  const write = (index: number) => ({
+    command: WRITE,
+    cookie: BigInt(index),
+    offset: 512 * index,
+    payload: pattern(512, index),
+  });
+  await bench.ask(...Array.from({ length: 12 }, (_, index) => write(index)));
+  t.is(bench.driver.waiting.length, 3);
+  const parked = [];
+  for (let count = 0; count < 7; count++) {
+    const request = bench.driver.waiting[count]!;
+    request.session.parked(request);
+    parked.push(request);
+    await bench.clock.run();
+    t.is(bench.driver.waiting.length, Math.min(3 + count + 1, 7));
+  }
+  while (bench.driver.waiting.length > 0) {
+    bench.driver.execute();
+    await bench.clock.run();
+  }
+  t.is(bench.replies().length, 12);
+  bench.stream.clientEnds();
+  await bench.clock.run();
+  t.true(nothingIsLeft(bench));
+});

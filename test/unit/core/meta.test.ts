@@ -19,6 +19,7 @@ import { PositionPage } from '../../../src/core/position-page.js';
 const era = fc.stringMatching(/^[1-9a-f][0-9a-f]{31}$/);
 const id = fc.stringMatching(/^[a-z0-9-]{1,36}$/);
 const sequence = fc.maxSafeNat();
+const positive = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const u32 = fc.nat({ max: 0xffff_ffff });
 
 const record: fc.Arbitrary<MirrorRecord> = fc.record({
@@ -32,26 +33,8 @@ const record: fc.Arbitrary<MirrorRecord> = fc.record({
   history: fc.array(era, { maxLength: 16 }),
   barred: fc.array(id, { maxLength: 16 }),
   launch: id,
-  journal: fc.option(
-    fc.record({
-      refreshId: id,
-      era,
-      s0: sequence,
-      mark: sequence,
-      applied: fc.boolean(),
-      files: fc.array(
-        fc.record({
-          kind: fc.constantFrom('i' as const, 'c' as const),
-          segment: sequence,
-          length: sequence,
-          checksum: u32,
-          firstSequence: sequence,
-        }),
-        { maxLength: 32 },
-      ),
-    }),
-    { nil: undefined },
-  ),
+  chain: fc.option(fc.record({ first: positive, last: positive }), { nil: undefined }),
+  image: fc.option(fc.record({ refreshId: id, segment: positive }), { nil: undefined }),
   clean: fc.boolean(),
   bootId: id,
   losses: u32,

@@ -3,6 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import {
+  imagePageLayout,
+  imageRecordLayout,
+  imageVersion,
+} from '../../../../src/core/journal/image.js';
+import {
   ownDeviceLayout,
   ownPageLayout,
   ownVersion,
@@ -10,24 +15,20 @@ import {
 import { recordTable } from '../../../../src/core/journal/recovery.js';
 import { segmentLayout, segmentVersion } from '../../../../src/core/journal/segment.js';
 import { layoutTable } from '../../../../src/core/layout.js';
-import {
-  journalFileLayout,
-  metaLayout,
-  metaVersion,
-  mirrorStampLayout,
-} from '../../../../src/core/meta.js';
+import { metaLayout, metaVersion, mirrorStampLayout } from '../../../../src/core/meta.js';
 import { positionPageLayout, positionSlotLayout } from '../../../../src/core/position-page.js';
 
 const lines = readFileSync(join(process.cwd(), 'docs/journal.md'), 'utf8').split('\n');
 const layouts = [
   metaLayout,
-  journalFileLayout,
   mirrorStampLayout,
   positionPageLayout,
   positionSlotLayout,
   segmentLayout,
   ownPageLayout,
   ownDeviceLayout,
+  imagePageLayout,
+  imageRecordLayout,
 ];
 
 /** The rows of the markdown table after the line `<!-- table: id -->`. */
@@ -45,7 +46,7 @@ for (const declared of layouts) {
 
 test('every byte table of docs/journal.md belongs to a layout in the code', (t) => {
   const named = lines.flatMap((line) => /^<!-- table: (.+) -->$/.exec(line)?.[1] ?? []);
-  const versions = ['versions-meta', 'versions-segment', 'versions-own'];
+  const versions = ['versions-meta', 'versions-segment', 'versions-own', 'versions-image'];
   const known = [...layouts.map(({ id }) => id), ...versions];
   t.deepEqual(named.toSorted(), known.toSorted());
 });
@@ -55,6 +56,7 @@ test('the version logs end with the versions of the code', (t) => {
   t.is(last('versions-meta'), metaVersion);
   t.is(last('versions-segment'), segmentVersion);
   t.is(last('versions-own'), ownVersion);
+  t.is(last('versions-image'), imageVersion);
 });
 
 test('docs/journal.md lists every row of Rule 25 with its verdict, in order', (t) => {

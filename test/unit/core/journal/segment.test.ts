@@ -14,6 +14,8 @@ const header = {
   refreshId: 'refresh-1',
   era: 'c'.repeat(32),
   firstSequence: 2 ** 40,
+  previous: 999,
+  from: { era: 'b'.repeat(32), sequence: 2 ** 33 },
 } as const;
 
 test('a header comes back as it was, at any place', (t) => {

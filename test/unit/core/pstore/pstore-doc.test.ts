@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { layoutTable } from '../../../../src/core/layout.js';
+import { heatTable } from '../../../../src/core/pstore/heat-recovery.js';
 import { pstoreLayouts } from '../../../../src/core/pstore/layout.js';
 import { recoveryTable } from '../../../../src/core/pstore/recovery.js';
 
@@ -34,6 +35,16 @@ test('docs/pstore.md shows the recovery table row by row', (t) => {
     recoveryTable.map(
       ({ id, copies, order = '–', acknowledged = '–', decision, why }) =>
         `| ${id} | ${copies} | ${order} | ${acknowledged} | ${decision} | ${why} |`,
+    ),
+  );
+});
+
+test('docs/pstore.md shows the recovery of heat row by row (Rule 28a)', (t) => {
+  t.deepEqual(
+    table('heat').slice(2),
+    heatTable.map(
+      ({ id, log = '–', images = '–', batches = '–', decision, why }) =>
+        `| ${id} | ${log} | ${images} | ${batches} | ${decision} | ${why} |`,
     ),
   );
 });

@@ -19,6 +19,7 @@ import {
   withNewEra,
 } from '../../../../src/core/pstore/record.js';
 import { recordPayloadMax } from '../../../../src/core/pstore/slot.js';
+import { decodeSlotPayload, encodeSlotPayload } from '../../../../src/core/pstore/slot-payload.js';
 import { decideStart } from '../../../../src/core/pstore/start.js';
 
 const era = (n: number) => n.toString(16).padStart(32, '0');
@@ -31,6 +32,8 @@ const facts = {
   newEra: era(0xf0),
   newRefreshId: era(0xf1),
   restarted: false,
+  heatKnown: true,
+  released: [],
 };
 
 const normal: GroupRecord = {
@@ -83,11 +86,21 @@ test('the largest record fits its copy (I12)', (t) => {
     ...normal,
     chain: eras,
     history: eras,
+    savedMap: era(8),
+    past: [era(77), ...eras].map((one) => ({
+      era: one,
+      released: Number.MAX_SAFE_INTEGER,
+      stamped: Number.MAX_SAFE_INTEGER,
+    })),
     refresh: { id: era(3), kind: 'full', ordered: true },
     tunables,
     devices: many,
   };
-  t.true(encodeGroupRecord(largest).length <= recordPayloadMax);
+  const extents = many.map(() => ({ page: 0xffff_ffff, pages: 17, allocation: 2 ** 50 }));
+  const payload = encodeSlotPayload({ record: encodeGroupRecord(largest), extents });
+  t.true(payload.length <= recordPayloadMax);
+  t.deepEqual(decodeGroupRecord(decodeSlotPayload(payload)!.record), largest);
+  t.deepEqual(decodeSlotPayload(payload)!.extents, extents);
 });
 
 test('eras since the base are the chain, older ones the history, both bounded (H8, I12)', (t) => {
@@ -155,15 +168,99 @@ test('a refresh that was stopped begins anew, under another id (R10)', (t) => {
 });
 
 for (const mode of ['normal', 'tracking', 'refresh'] as const) {
-  test(`an unclean start from ${mode} is PASSTHRU in a new era and asks for a refresh (Rule 8a)`, (t) => {
-    const { row, record } = decideStart({ ...normal, mode, clean: false }, facts);
+  const running: GroupRecord = { ...normal, mode, clean: false };
+
+  test(`H18, Rule 8a: an unclean start from ${mode} tracks what is hot or in the map, in a new era`, (t) => {
+    const { row, record, dirt } = decideStart(running, facts);
     t.is(row, 'unclean');
-    t.like(record, { mode: 'passthru', map: 'broken', mapAll: true, unverified: true });
+    t.is(dirt, 'persisted');
+    t.like(record, { mode: 'tracking', map: 'continuous', mapAll: false, unverified: false });
     t.is(record.era, era(0xf0));
     t.is(record.refresh, undefined);
     t.deepEqual(record.base, normal.base, 'what was once equal is still known');
+    t.is(record.past.at(-1)?.stamped, normal.lease, 'nobody knows how far the era came');
+  });
+
+  test(`Rule 28a: an unclean start from ${mode} without a pstore that is believed compares all`, (t) => {
+    const { record, dirt } = decideStart(running, { ...facts, heatKnown: false });
+    t.like(record, { mode: 'tracking', map: 'unproven', mapAll: true });
+    t.is(dirt, 'all');
+    const broken = decideStart({ ...running, map: 'broken' }, { ...facts, heatKnown: false });
+    t.is(broken.record.map, 'broken', 'what was never tracked does not become better');
   });
 }
+
+test('R10: a full refresh that an operator ordered goes on later, under another id, with every block', (t) => {
+  const refresh = { id: era(7), kind: 'full', ordered: true } as const;
+  const crashed: GroupRecord = { ...normal, mode: 'refresh', refresh, mapAll: true, clean: false };
+  const { record, dirt } = decideStart(crashed, facts);
+  t.is(dirt, 'all');
+  t.deepEqual(record.refresh, { ...refresh, id: era(0xf1) });
+  t.like(record, { mode: 'tracking', mapAll: true });
+  const smart = { ...crashed, refresh: { ...refresh, kind: 'smart' as const }, mapAll: false };
+  t.is(decideStart(smart, facts).record.refresh, undefined);
+});
+
+test('Rule 30: BACKFRESH stays, behind its cursor, with the dirt of this side', (t) => {
+  const backfresh = { cursor: { device: 0, offset: 4096 }, compareAll: false };
+  const crashed: GroupRecord = {
+    ...normal,
+    mode: 'backfresh',
+    backfresh,
+    localState: 'incoherent',
+    clean: false,
+  };
+  const { row, record, dirt } = decideStart(crashed, facts);
+  t.is(row, 'backfresh');
+  t.is(dirt, 'persisted');
+  t.like(record, { mode: 'backfresh', localState: 'incoherent', map: 'continuous' });
+  t.deepEqual(record.backfresh, backfresh);
+});
+
+test('Rule 26: what left the BAB is known from the cooling of its regions, if not from the record', (t) => {
+  const past = [{ era: era(2), released: 3, stamped: 12 }];
+  const running: GroupRecord = { ...normal, era: era(3), released: 5, past, clean: false };
+  const released = [
+    { era: era(3), sequence: 9 },
+    { era: era(2), sequence: 11 },
+    { era: era(9), sequence: 99 },
+  ];
+  const { record } = decideStart(running, { ...facts, released });
+  t.deepEqual(
+    record.past.map((one) => [one.era, one.released]),
+    [
+      [era(2), 11],
+      [era(3), 9],
+    ],
+  );
+});
+
+test('without a stop the times of the files say nothing, their sizes do (Rule 33)', (t) => {
+  const running = { ...normal, clean: false };
+  const written = [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 99 }];
+  t.is(decideStart(running, { ...facts, devices: written }).dirt, 'persisted');
+  const grown = [{ name: 'd0', sizeBytes: 1 << 21, mtimeMs: 99 }];
+  const { record, dirt } = decideStart(running, { ...facts, devices: grown });
+  t.is(dirt, 'all');
+  t.like(record, { map: 'unproven', unverified: true });
+});
+
+test('Rule 11: NORMAL by override keeps its map over a clean stop', (t) => {
+  t.is(decideStart(normal, facts).dirt, 'none');
+  t.is(decideStart({ ...normal, unverified: true }, facts).dirt, 'persisted');
+});
+
+test('Rule 31: the map that a clean stop saved is believed once, and only after a clean stop', (t) => {
+  const stopped: GroupRecord = { ...normal, mode: 'tracking', savedMap: era(0xaa) };
+  const { record, dirt } = decideStart(stopped, facts);
+  t.is(dirt, 'saved');
+  t.is(record.savedMap, undefined);
+  t.is(decideStart({ ...stopped, clean: false }, facts).dirt, 'persisted');
+  t.is(decideStart(record, facts).dirt, 'persisted');
+  t.is(decideStart({ ...stopped, mapAll: true }, facts).dirt, 'all');
+  const written = [{ name: 'd0', sizeBytes: 1 << 20, mtimeMs: 18 }];
+  t.is(decideStart(stopped, { ...facts, devices: written }).dirt, 'all');
+});
 
 test('after a crash of its actors a group is in the mode it was in, in the same era (H23)', (t) => {
   const running = { ...normal, clean: false };

@@ -1,15 +1,14 @@
 /**
- * Reads journal files back: checks a committed one against its commit record, judges its tail (Rule
- * 25), and feeds its frames to the mirror through the receive memory, exactly as if they had come
- * over the link. Reading goes in file order, one frame at a time; the mirror writes many at once.
+ * Reads journal files of entries back, frame by frame in file order, and judges every place where a
+ * record should begin (Rule 25). A frame goes to the mirror through receive memory, exactly as if it
+ * had come over the link. It knows one file at a time; the chain is journal-chain.ts's.
  */
 import { frameHeaderBytes, framePayloadMax } from '../core/constants.js';
 import type { FrameRing } from '../core/engine/frame-ring.js';
 import { TdmfError } from '../core/errors.js';
 import { IoVector } from '../core/io-vector.js';
 import { judgeRecord } from '../core/journal/recovery.js';
-import { decodeSegmentHeader, segmentHeaderBytes } from '../core/journal/segment.js';
-import type { CommittedJournal, JournalFile } from '../core/meta.js';
+import { segmentHeaderBytes } from '../core/journal/segment.js';
 import { decodeEntry, emptyWireEntry, validateEntries } from '../core/wire/entry.js';
 import { decodeFrameHeader, emptyFrameHeader, frameMagic } from '../core/wire/frame.js';
 import { frameKinds } from '../core/wire/messages.js';
@@ -51,39 +50,10 @@ export class JournalReader {
     this.#opener.release(this.#memory);
   }
 
-  /** Checks segment header, length and checksum of a committed file; what is wrong, in words. */
-  async check(
-    group: number,
-    journal: CommittedJournal,
-    file: JournalFile,
-  ): Promise<string | undefined> {
-    const { crc32c } = this.#opener.digest;
-    let checksum = 0;
-    for (let at = 0; at < file.length; ) {
-      const wanted = Math.min(windowBytes, file.length - at);
-      const length = await this.#read(at, wanted);
-      if (length < wanted) return 'it is shorter than the commit record says';
-      if (at === 0) {
-        const header = decodeSegmentHeader(this.#memory.bytes, 0, crc32c);
-        if (typeof header === 'string') return header;
-        const right =
-          header.group === group &&
-          header.kind === file.kind &&
-          header.segment === file.segment &&
-          header.refreshId === journal.refreshId &&
-          header.era === journal.era &&
-          header.firstSequence === file.firstSequence;
-        if (!right) return 'it belongs to another refresh';
-      }
-      checksum = crc32c(this.#memory.bytes, 0, length, checksum);
-      at += length;
-    }
-    return checksum === file.checksum ? undefined : 'its checksum is wrong';
-  }
-
   /**
-   * The frame at `offset`, validated: `next` is the number its first record must bear. `place` copies
-   * it until the next read. Nothing at or behind `limit` is looked at: it may be half written.
+   * The frame at `offset`, validated: it holds the entry `next`, which in all frames but the first of
+   * a file is its first. `place` copies it until the next read. Nothing at or behind `limit` is looked
+   * at: it may be half written.
    */
   async frameAt(
     offset: number,
@@ -108,9 +78,12 @@ export class JournalReader {
     if (crc32c(bytes, payload, payloadLength) !== header.payloadCrc) return 'bad';
     if (validateEntries(bytes, payload, header, sizes) !== undefined) return 'bad';
     decodeEntry(bytes, payload, this.#entry);
-    if (this.#entry.sequence !== next) return 'bad';
+    const first = this.#entry.sequence;
+    const last = first + count - 1;
+    const begins = offset === segmentHeaderBytes ? first <= next && next <= last : first === next;
+    if (!begins) return 'bad';
     this.#session = { low: header.sessionLow, high: header.sessionHigh };
-    return { bytes: frameHeaderBytes + payloadLength, first: next, last: next + count - 1 };
+    return { bytes: frameHeaderBytes + payloadLength, first, last };
   }
 
   /** Whether a whole header of the session of the frames read so far begins behind `offset`. */
@@ -164,40 +137,48 @@ export class JournalReader {
   }
 }
 
-/** How far the `.c` file goes on behind its commit record. */
-export interface Tail {
+/** How far a file of entries goes. */
+export interface Extent {
   /** Last sequence of the file, and the place behind it. */
   readonly last: number;
   readonly end: number;
+  /** Something lies behind that place that does not count. */
+  readonly torn: boolean;
 }
 
-/**
- * Walks the `.c` file from its first frame and judges every place (Rule 25). `durable`: the recorded
- * durable position; `ordered`: still the boot that wrote the file. @throws TDMF_JOURNAL_DAMAGED
- */
-export async function walkEntries(
-  reader: JournalReader,
-  path: string,
-  file: JournalFile,
-  durable: number,
-  ordered: boolean,
-  sizes: ArrayLike<number>,
-): Promise<Tail> {
+export interface WalkFacts {
+  readonly path: string;
+  /** The first entry that belongs to the file. */
+  readonly firstSequence: number;
+  /** The next file of the chain says that entries up to here belong to this one; −1: it is the last. */
+  readonly committed: number;
+  /** The recorded durable position. */
+  readonly durable: number;
+  /** Still the boot that wrote the file. */
+  readonly ordered: boolean;
+  readonly sizes: ArrayLike<number>;
+}
+
+/** Walks a file from its first frame and judges every place (Rule 25). @throws TDMF_JOURNAL_DAMAGED */
+export async function walkEntries(reader: JournalReader, facts: WalkFacts): Promise<Extent> {
+  const { path, committed, durable, ordered, sizes } = facts;
   let end = segmentHeaderBytes;
-  let last = file.firstSequence - 1;
+  let last = facts.firstSequence - 1;
   for (;;) {
+    // What lies behind the entries that the next file goes on from was never acknowledged.
+    if (committed >= 0 && last >= committed) return { last: committed, end, torn: false };
     const frame = await reader.frameAt(end, everything, frameKinds.entries, last + 1, sizes);
     const bad = frame === 'bad';
     const { id, verdict } = judgeRecord({
       valid: typeof frame === 'object',
       atEnd: frame === 'end',
-      committed: end < file.length,
+      committed: last < committed,
       needed: last < durable,
       successor: bad && ordered && (await reader.successorBehind(end)),
       ordered,
     });
     if (verdict === 'damage') throw new TdmfError('TDMF_JOURNAL_DAMAGED', { path, what: id });
-    if (typeof frame === 'string') return { last, end };
+    if (typeof frame === 'string') return { last, end, torn: frame === 'bad' };
     last = frame.last;
     end += frame.bytes;
   }
