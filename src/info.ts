@@ -31,6 +31,8 @@ export interface PrimaryInfo {
   /** Why the connection is not there, or why the secondary refused. */
   readonly problem: ProblemInfo | null;
   readonly checkpoint: boolean;
+  /** What each side has that the other has not, where an operator must decide; as last heard. */
+  readonly divergence: DivergenceInfo | null;
   /** The last one heard of, and how long ago when not connected. */
   readonly mirrorState: MirrorState;
   readonly mirrorStateAgeSeconds: number | null;
@@ -60,6 +62,16 @@ export interface PrimaryInfo {
     readonly effectiveNetKbps: number;
   };
   readonly devices: readonly DeviceInfo[];
+}
+
+export interface DivergenceInfo {
+  /** TDMF_LINEAGE_*: why nothing is done by itself. */
+  readonly code: string;
+  readonly hereBytes: number;
+  /** Null: nobody knows. */
+  readonly thereBytes: number | null;
+  /** When the mirror left the primary's history; null: it did not. */
+  readonly since: string | null;
 }
 
 /** What is wrong, and what to do about it. */

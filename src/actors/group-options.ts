@@ -19,6 +19,7 @@ export interface GroupOptions {
   readonly driver?: string;
   readonly pmd?: string;
   readonly pstore?: string;
+  readonly hooks?: string;
 }
 
 export type GroupQuestion =

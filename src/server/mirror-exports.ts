@@ -15,6 +15,7 @@ import type { ExportInfo } from '../core/nbd/exports.js';
 import { atomicFiles } from '../io/atomic-files.js';
 import { native } from '../io/native.js';
 import type { NbdConnection } from '../io/nbd-door.js';
+import { usersOf } from '../io/users-of.js';
 import type { DeviceOpener } from '../ports/block-device.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
@@ -110,7 +111,20 @@ export class MirrorExports {
     }, close);
   }
 
-  async clients(group: number): Promise<number> {
+  /**
+   * Whoever wants the mirror for himself asks first. @throws TDMF_MIRROR_CLIENTS, TDMF_MIRROR_IN_USE
+   */
+  async mustBeUnused({ group, devices }: GroupConfig): Promise<void> {
+    const count = await this.#clients(group);
+    if (count > 0) throw new TdmfError('TDMF_MIRROR_CLIENTS', { group, count });
+    for (const { mirror: path } of devices) {
+      const users = await usersOf(path);
+      if (users.length === 0) continue;
+      throw new TdmfError('TDMF_MIRROR_IN_USE', { group, path, users: users.join(', ') });
+    }
+  }
+
+  async #clients(group: number): Promise<number> {
     const serving = this.#offers.get(group)?.serving;
     if (serving === undefined) return 0;
     await serving.catch(() => undefined);

@@ -4,17 +4,17 @@
  * did in jGGG.meta before it answers, and may be repeated.
  */
 import type { RecoEnd, RecoOptions, RecoOutcome, RecoQuestion } from '../actors/reco.js';
-import { barLastLaunch, releaseOwner } from '../actors/rmd-record.js';
+import { barLastLaunch, readRecord, releaseOwner } from '../actors/rmd-record.js';
 import { type GroupConfig, isLoopback } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
 import { TdmfError } from '../core/errors.js';
+import { bytesInWords, timeInWords } from '../core/words.js';
 import { atomicFiles } from '../io/atomic-files.js';
 import type { DeviceOpener } from '../ports/block-device.js';
 import type { ActorSystem } from '../runtime/pool.js';
 import { refuseUnless } from './confirm.js';
 import type { MirrorExports } from './mirror-exports.js';
 import type { SecondaryGroups } from './secondary-groups.js';
-import { bytesInWords, timeInWords } from './words.js';
 
 export interface SecondaryVerbsOptions {
   readonly home: Home;
@@ -76,9 +76,9 @@ export class SecondaryVerbs {
     const { force, yes } = options;
     return this.#groups.alone(group, async (config) => {
       if (force) refuseUnless({ loss: forcedLoss, must: true }, yes, false);
-      const outcome = await this.#ask<RecoOutcome>(config, { kind: 'reco.run', force });
-      await this.#groups.lookAtMirror(group);
-      const { already, base, state, forced } = outcome;
+      // Rule 15d: -off comes first, and asks for the same.
+      if (await this.#isUnderCheckpoint(config)) await this.#groups.takeBack(group);
+      const { already, base, state, forced } = await this.#handOut(config, force);
       if (!already) this.#options.publish('mirror.handedOver', { group, base, state, forced });
       const exports = config.devices.flatMap(
         ({ name }) => this.#options.mirrors.nameOf(group, name) ?? [],
@@ -102,7 +102,7 @@ export class SecondaryVerbs {
   /**
    * Takes the mirror back from applications. Nothing connects by itself, and nothing is lost by it; what
    * they changed decides what may follow on the primary (Rule 9b).
-   * @throws TDMF_MIRROR_CLIENTS, TDMF_CONFIRM
+   * @throws TDMF_MIRROR_CLIENTS, TDMF_MIRROR_IN_USE, TDMF_CONFIRM
    */
   endReco(
     group: number,
@@ -111,8 +111,7 @@ export class SecondaryVerbs {
     const { yes, terminal } = options;
     const { mirrors, publish } = this.#options;
     return this.#groups.alone(group, async (config) => {
-      const count = await mirrors.clients(group);
-      if (count > 0) throw new TdmfError('TDMF_MIRROR_CLIENTS', { group, count });
+      await mirrors.mustBeUnused(config);
       const seen = await this.#ask<RecoEnd>(config, { kind: 'reco.look' });
       if (!seen.wasInReco) return { told: ['the mirror was not handed out'] };
       if (seen.changes !== 'none') {
@@ -134,9 +133,29 @@ export class SecondaryVerbs {
     });
   }
 
-  async checkpoint(group: number, _on: boolean): Promise<unknown> {
+  /**
+   * Asks the primary for a checkpoint, or for its end, and waits until it is done (MD 28, 45).
+   * @throws TDMF_CHECKPOINT_NO_SESSION, and what the primary or this side refuses it with
+   */
+  async checkpoint(group: number, on: boolean): Promise<void> {
     await this.#groups.configOf(group);
-    throw new TdmfError('TDMF_MODE_NOT_YET', { group, what: 'checkpoint on the secondary' });
+    const asked = await this.#groups.askSession(group, { kind: 'rmd.checkpoint', on });
+    if (asked === undefined) throw new TdmfError('TDMF_CHECKPOINT_NO_SESSION', { group });
+  }
+
+  async #handOut(config: GroupConfig, force: boolean): Promise<RecoOutcome> {
+    try {
+      return await this.#ask<RecoOutcome>(config, { kind: 'reco.run', force });
+    } finally {
+      await this.#groups.lookAtMirror(config.group);
+    }
+  }
+
+  async #isUnderCheckpoint(config: GroupConfig): Promise<boolean> {
+    const { io } = this.#options;
+    const journal = this.#journal(config);
+    const { record } = await readRecord(atomicFiles, io.digest, journal, config.group);
+    return record.checkpoint === 'on';
   }
 
   /** An actor of its own for as long as the question takes: its devices are closed with it. */

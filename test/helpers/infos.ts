@@ -11,6 +11,7 @@ export function primaryOf(change: Partial<PrimaryInfo> = {}): PrimaryInfo {
     connection: 'CONNECTED',
     problem: null,
     checkpoint: false,
+    divergence: null,
     mirrorState: 'coherent',
     mirrorStateAgeSeconds: null,
     unverified: false,
