@@ -63,7 +63,7 @@ export function groupMachineOf(hands: GroupHands, self: GroupSelf) {
   return groupModeMachine.provide({
     actions: {
       ...backfreshActions(hands),
-      ...checkpointActions(hands, self.send),
+      ...checkpointActions(hands, (event) => self.send(event)),
 
       recordMode: (_, { mode, cause }) => {
         hands.causes.set(mode, cause);

@@ -52,7 +52,6 @@ export class GroupCommands {
   #dropping = false;
   #lease = 0;
   #lineage = '';
-
   constructor(context: ActorContext, neighbours: Neighbours, nodeId: string) {
     const { clock } = context;
     const guarded = (run: () => void) => context.guard(run);
@@ -181,10 +180,6 @@ export class GroupCommands {
 
   backfreshEnd(refreshId: string, handOver: EraHandOver | undefined): void {
     this.#pmd.tell({ type: 'pmd.backfreshEnd', refreshId, handOver });
-  }
-
-  offerEra(adopt: boolean): void {
-    this.#pmd.tell({ type: 'pmd.adoptMirror', adopt });
   }
 
   checkpointOff(): void {

@@ -93,9 +93,8 @@ export class GroupMachine implements GroupSelf {
     const say = guard(() => {
       const decided = this.#decided;
       if (decided === undefined || this.#link !== 'connected') return;
-      const { refresh, adopting } = this.#hands.keeper.record;
-      const ordered = refresh?.ordered === true ? refresh.kind : undefined;
-      const verdict = verdictOf(decided, { refresh: ordered, adopting });
+      const { refresh } = this.#hands.keeper.record;
+      const verdict = verdictOf(decided, refresh?.ordered === true ? refresh.kind : undefined);
       if (verdict !== 'waits') this.send({ type: `lineage.${verdict}` });
       else this.send({ type: 'lineage.waits', code: decided.code ?? 'TDMF_LINEAGE_NEVER' });
     });

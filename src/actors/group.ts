@@ -91,9 +91,9 @@ class Group implements Actor<GroupMessage> {
   readonly #keeper: RecordKeeper;
   readonly #news: GroupNews;
   readonly #hands: GroupHands;
-  readonly #tunables: GroupTunables;
   readonly #machine: GroupMachine;
   readonly #facts: GroupFacts;
+  readonly #tunables: GroupTunables;
   #publishedMode: GroupMode;
   #stopping = false;
 
@@ -113,12 +113,8 @@ class Group implements Actor<GroupMessage> {
     this.#control = new GroupControlView(options.control);
     this.#commands = new GroupCommands(context, { driver, pmd }, nodeId);
     this.#news = new GroupNews(context, group);
-    this.#tunables = new GroupTunables(
-      this.#commands,
-      this.#news,
-      context.clock,
-      this.#control.syncDegraded,
-    );
+    const { syncDegraded } = this.#control;
+    this.#tunables = new GroupTunables(this.#commands, this.#news, context.clock, syncDegraded);
     const current = (one: GroupRecord) => withPositions(one, this.#control, this.#commands);
     const guarded = (run: () => void) => context.guard(run);
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
@@ -200,7 +196,7 @@ class Group implements Actor<GroupMessage> {
       case 'prepareStop':
         this.#mustRun();
         this.#stopping = true;
-        return prepareStop(this.#hands, this.#machine, this.#options, asked);
+        return prepareStop(this.#hands, this.#machine, this.#driverActor, this.#options, asked);
       default: {
         const what = `a group was asked ${JSON.stringify(question).slice(0, 100)}`;
         throw new TdmfError('TDMF_INTERNAL', { what });
@@ -258,11 +254,9 @@ class Group implements Actor<GroupMessage> {
     this.#keeper.change((record) => ({ ...record, tunables: { ...record.tunables, ...tunables } }));
     this.#keeper.persist();
     await this.#keeper.settled();
-    const { durable } = this.#keeper;
-    const refreshTimeoutMs = refreshTimeoutMsOf(durable.tunables);
+    const refreshTimeoutMs = refreshTimeoutMsOf(this.#keeper.durable.tunables);
     this.#machine.send({ type: 'tunables.set', refreshTimeoutMs });
-    this.#tunables.apply(durable.tunables);
-    return durable.tunables;
+    return this.#keeper.durable.tunables;
   }
 
   #mustRun(): void {
@@ -274,6 +268,7 @@ class Group implements Actor<GroupMessage> {
     if (!this.#stopping) {
       this.#commands.leaseSaved(durable);
       this.#commands.tellLineage(durable);
+      this.#tunables.apply(durable.tunables);
     }
     // TRACKING is told even when it is over again: it claims less than what follows (I18).
     if (durable.mode !== this.#publishedMode && (latest || durable.mode === 'tracking')) {
@@ -309,8 +304,6 @@ class Group implements Actor<GroupMessage> {
       mirrorState,
       mirrorStateAgeSeconds: link === 'connected' ? null : mirrorStateAgeSeconds,
       refresh: meter?.status() ?? null,
-      divergence: this.#news.divergence ?? null,
-      checkpoint: record.checkpoint,
       era: record.era,
       position: {
         era: era ?? record.era,
@@ -321,6 +314,8 @@ class Group implements Actor<GroupMessage> {
       map: durable.map,
       mapAll: record.mapAll,
       unverified: record.unverified,
+      divergence: this.#news.divergence ?? null,
+      checkpoint: durable.checkpoint,
       checkpointSituation: checkpoint,
       tunables: record.tunables,
       sync: syncStatus(durable.tunables, this.#control.syncDegraded),

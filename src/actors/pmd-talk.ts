@@ -168,8 +168,9 @@ export class PmdTalk implements LinkOwner, PumpSources {
   }
 
   connected(session: PmdSession): void {
-    const mirrorState = mirrorStateOf(this.standing.welcome!.state);
-    this.#tell({ type: 'link.connected', peer: session.peer, mirrorState });
+    const { state, checkpoint } = this.standing.welcome!;
+    const mirrorState = mirrorStateOf(state);
+    this.#tell({ type: 'link.connected', peer: session.peer, mirrorState, checkpoint });
   }
 
   detached(): void {

@@ -99,7 +99,6 @@ export const groupModeSetup = setup({
     // override
     recordUnproven: () => {},
     recordOverridden: () => {},
-    offerEra: declared<{ adopt: boolean }>(),
     recordAdopted: () => {},
     // checkpoint
     runHook: declared<{ hook: HookName }>(),

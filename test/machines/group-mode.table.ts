@@ -205,8 +205,6 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
       // What is in the BAB cannot go on from where the mirror is: at once the refresh that can.
       'lineage.smart': 'refresh.preparing.saving',
       'lineage.checksum': 'refresh.preparing.saving',
-      'lineage.equal': 'noted',
-      'lineage.adopts': 'noted',
       'pmd.eraTaken': 'noted',
       'operator.overrideClearBab': 'tracking.waiting',
       'operator.overrideNormal': 'same',
@@ -344,7 +342,8 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
     'backfresh.reclosing': {
       ...backfresh,
       'driver.doorShut': 'backfresh.running',
-      'operator.killbackfresh': 'backfresh.ending',
+      'operator.killbackfresh': 'passthru.incoherent',
+      'operator.overridePassthru': 'passthru.untracked',
     },
     // killpmd and a lost link change nothing: it goes on where the cursor is (MD 19).
     'backfresh.running': {
