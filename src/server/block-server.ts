@@ -133,7 +133,9 @@ async function openBlockServer(
   const { nodeId } = node;
   const pool = new SharedPool(config.bab, io);
   const shared = { home, system, log, publish, nodeId, version, io, clock };
-  const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });
+  const { hotRegionMb, hotRegions, tcpWindow: tcpWindowKb } = config;
+  const settings = { pstorePath, tcpWindowKb, hotRegionMb, hotRegions };
+  const primary = new PrimaryGroups({ ...shared, ...settings, pool });
   const secondary = new SecondaryGroups({ ...shared, address: config.address, port: config.port });
   const hooks = { directory: home.directory, limitMs: config.hookTimeout * 1000 };
   await system.spawnLocal<undefined, never>({

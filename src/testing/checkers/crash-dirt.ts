@@ -11,6 +11,7 @@ import { sectorBytes } from '../../core/constants.js';
 import { eachRun } from '../../core/pstore/bits.js';
 import { regionsOf, unitsOf } from '../../core/pstore/geometry.js';
 import { decideStart } from '../../core/pstore/start.js';
+import { pstorePath } from '../cluster-options.js';
 import type { History } from '../history.js';
 import type { SimNode } from '../node.js';
 import { groupInPstore, type StoredGroup } from '../pstore-view.js';
@@ -24,6 +25,12 @@ export class CrashDirtChecker {
   readonly #node: SimNode;
   readonly #group: number;
   readonly #local: SectorValues[];
+  readonly #known: {
+    [survival in 'live' | 'durable']?: {
+      readonly version: number;
+      readonly covered: readonly Uint8Array[] | undefined;
+    };
+  } = {};
 
   constructor(history: History, view: SecondaryView, node: SimNode, group: number) {
     this.#history = history;
@@ -35,12 +42,23 @@ export class CrashDirtChecker {
 
   check(): void {
     for (const survival of ['live', 'durable'] as const) {
-      const stored = groupInPstore(this.#node, this.#group, survival);
-      const covered = stored && this.#covered(stored);
+      const covered = this.#coveredNow(survival);
       if (covered === undefined) continue;
       this.checks++;
       this.#compare(covered, survival);
     }
+  }
+
+  /** Read again only when the pstore has changed. */
+  #coveredNow(survival: 'live' | 'durable'): readonly Uint8Array[] | undefined {
+    const disk = this.#node.disk(pstorePath);
+    const version = survival === 'live' ? disk.liveVersion : disk.durableVersion;
+    const known = this.#known[survival];
+    if (known?.version === version) return known.covered;
+    const stored = groupInPstore(this.#node, this.#group, survival);
+    const covered = stored && this.#covered(stored);
+    this.#known[survival] = { version, covered };
+    return covered;
   }
 
   /** One byte a sector; undefined: a start would promise nothing, or compare everything. */
