@@ -31,6 +31,8 @@ export interface PrimaryInfo {
   /** Why the connection is not there, or why the secondary refused. */
   readonly problem: ProblemInfo | null;
   readonly checkpoint: boolean;
+  /** What each side has that the other has not, where an operator must decide; as last heard. */
+  readonly divergence: DivergenceInfo | null;
   /** The last one heard of, and how long ago when not connected. */
   readonly mirrorState: MirrorState;
   readonly mirrorStateAgeSeconds: number | null;
@@ -60,6 +62,16 @@ export interface PrimaryInfo {
     readonly effectiveNetKbps: number;
   };
   readonly devices: readonly DeviceInfo[];
+}
+
+export interface DivergenceInfo {
+  /** TDMF_LINEAGE_*: why nothing is done by itself. */
+  readonly code: string;
+  readonly hereBytes: number;
+  /** Null: nobody knows. */
+  readonly thereBytes: number | null;
+  /** When the mirror left the primary's history; null: it did not. */
+  readonly since: string | null;
 }
 
 /** What is wrong, and what to do about it. */
@@ -100,10 +112,30 @@ export interface SecondaryInfo {
   readonly rmd: 'MIRRORING' | 'JOURNALING' | 'MIRRORING_AND_JOURNALING' | 'OFF';
   readonly connection: Connection;
   readonly mirrorState: MirrorState;
+  /** A snapshot is open to applications, until it is taken off. */
+  readonly checkpoint: boolean;
+  /** reco handed the mirror to applications, or was broken off (`pending`): no RMD is admitted. */
+  readonly reco: 'none' | 'pending' | 'done';
+  /** What others changed on the mirror since it was handed out. */
+  readonly ownChanges: OwnChangesInfo | null;
   readonly primary: string;
   readonly secondary: string;
   readonly journal: string;
   /** Why the last session was refused, or why s###.cfg cannot be used. */
   readonly problem: ProblemInfo | null;
-  readonly devices: readonly { readonly name: string; readonly mirror: string }[];
+  readonly devices: readonly MirrorDeviceInfo[];
+}
+
+export interface OwnChangesInfo {
+  /** `unknown`: written around our export, nobody knows where. */
+  readonly changes: 'none' | 'known' | 'unknown';
+  readonly bytes: number;
+  readonly since: string;
+}
+
+export interface MirrorDeviceInfo {
+  readonly name: string;
+  readonly mirror: string;
+  /** The NBD export, while the mirror is handed out; null otherwise. */
+  readonly uri: string | null;
 }

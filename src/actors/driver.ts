@@ -261,7 +261,7 @@ class Driver implements Actor<DriverMessage> {
         break;
       case 'driver.markAll':
         this.#tracker.markAll(message.compare);
-        this.#facts.fact({ type: 'driver.markedAll', token: message.token });
+        this.#settlePassthru(message.token);
         break;
       case 'driver.mark':
         this.#writes.fences.put('mark', message.token);
@@ -509,7 +509,22 @@ class Driver implements Actor<DriverMessage> {
     session.start();
   }
 
+  /**
+   * H18b: what was written in PASSTHRU is not hot. If its power were cut after the commit, the mirror
+   * would have what the local disk lost, and nobody would know: it is durable before it is read.
+   */
+  #settlePassthru(token: number): void {
+    this.#flushAll((errorCode) => {
+      // Without an answer the group undoes the switch.
+      if (errorCode === undefined) this.#facts.fact({ type: 'driver.markedAll', token });
+    });
+  }
+
   #flush(token: number): void {
+    this.#flushAll((errorCode) => this.#facts.fact({ type: 'driver.flushed', token, errorCode }));
+  }
+
+  #flushAll(done: (errorCode: string | undefined) => void): void {
     let left = this.#devices.length;
     let errorCode: string | undefined;
     this.#devices.forEach(({ device }, index) => {
@@ -520,7 +535,7 @@ class Driver implements Actor<DriverMessage> {
           this.#flushFailed(index);
         }
         left--;
-        if (left === 0) this.#facts.fact({ type: 'driver.flushed', token, errorCode });
+        if (left === 0) done(errorCode);
       };
       device.flush({ completed: (_, result) => this.#run(() => flushed(result)) }, 0);
     });

@@ -4,46 +4,27 @@
  * is the machine's decision (machines/group-mode.ts).
  */
 import { assert } from '../core/assert.js';
-import type { GroupControlView } from '../core/bab/control.js';
+import { type RecordedRefresh, withCommit, withNewEra } from '../core/pstore/record.js';
 import {
-  type GroupMode,
-  type GroupRecord,
-  type RecordedRefresh,
-  withCommit,
-  withNewEra,
-} from '../core/pstore/record.js';
-import { hexOfBytes } from '../core/pstore/superblock.js';
-import { backoffMs, type GroupCause, groupModeMachine, pauseMs } from '../machines/group-mode.js';
-import type { Random } from '../ports/random.js';
-import type { ActorContext } from './actor.js';
-import type { GroupCommands } from './group-commands.js';
-import type { GroupNews } from './group-news.js';
-import type { RecordKeeper } from './record-keeper.js';
+  backoffMs,
+  type GroupModeEvent,
+  groupModeMachine,
+  pauseMs,
+} from '../machines/group-mode.js';
+import { backfreshActions } from './group-backfresh-actions.js';
+import { checkpointActions } from './group-checkpoint-actions.js';
+import { type GroupHands, randomId } from './group-hands.js';
 
-export interface GroupHands {
-  readonly context: ActorContext;
-  readonly control: GroupControlView;
-  readonly keeper: RecordKeeper;
-  readonly commands: GroupCommands;
-  readonly news: GroupNews;
-  /** The record with the positions of this moment. */
-  readonly current: (record: GroupRecord) => GroupRecord;
-  /** Sends the machine what the lineage table said of this session, again. */
-  readonly judge: () => void;
-  /** Sends the machine `pmd.drained` as soon as the BAB is empty. */
-  readonly watchDrain: () => void;
-  /** The rows of a session in which the secondary adds its own dirt (Rule 10b). */
-  readonly union: () => boolean;
-  /** Why the record came to say this mode; for mode.changed. */
-  readonly causes: Map<GroupMode, GroupCause>;
-  /** An era that was begun and that no entry has: it need not end (Rule 8a). */
-  unusedEra: string | undefined;
-}
-
-/** 128 random bits in hex: eras, refreshes, launches. */
-export function randomId(random: Random): string {
-  const bytes = new Uint8Array(16);
-  return hexOfBytes(random.fill(bytes));
+/** What the machine asks of the one who runs it. */
+export interface GroupSelf {
+  /** Behind the step that is being made. */
+  send(event: GroupModeEvent): void;
+  /** Repeats what the lineage table said of this session, with what is ordered by now. */
+  judge(): void;
+  /** Sends `pmd.drained` as soon as the BAB is empty. */
+  watchDrain(): void;
+  /** The secondary adds its own dirt in this session (Rule 10b). */
+  union(): boolean;
 }
 
 const upgradeReasons = {
@@ -51,7 +32,8 @@ const upgradeReasons = {
   lineage: 'the map does not have every difference to this mirror',
 } as const;
 
-export function groupMachineOf(hands: GroupHands) {
+/** `send`: an event that an action finds out, behind the present step. */
+export function groupMachineOf(hands: GroupHands, self: GroupSelf) {
   const { context, control, keeper, commands, news } = hands;
   const { random, clock } = context;
   /** A refresh that has left the record is still the one that is spoken of. */
@@ -70,14 +52,29 @@ export function groupMachineOf(hands: GroupHands) {
     }));
     news.startMeter(refresh);
   };
+  const markerArrived = (): boolean => {
+    const { marker } = hands;
+    if (marker === undefined) return control.pending === 0;
+    const { era, released, past } = hands.current(keeper.record);
+    const known = era === marker.era ? released : past.find((one) => one.era === marker.era);
+    const upTo = typeof known === 'object' ? known.released : (known ?? 0);
+    return upTo >= marker.sequence;
+  };
   return groupModeMachine.provide({
     actions: {
+      ...backfreshActions(hands),
+      ...checkpointActions(hands, self.send),
+
       recordMode: (_, { mode, cause }) => {
         hands.causes.set(mode, cause);
         keeper.change((record) => ({ ...record, mode }));
       },
       recordPmd: (_, { launched }) =>
-        keeper.change((record) => ({ ...record, pmdLaunched: launched })),
+        keeper.change((record) => ({
+          ...record,
+          pmdLaunched: launched,
+          launch: launched ? randomId(random) : record.launch,
+        })),
       recordCommit: (_, { position }) => {
         commands.committed();
         keeper.change((record) => withCommit(record, position));
@@ -129,15 +126,20 @@ export function groupMachineOf(hands: GroupHands) {
 
       launchPmd: () => {
         commands.tellLineage(keeper.durable);
-        commands.launch(randomId(random));
+        commands.launch(keeper.record.launch ?? randomId(random));
       },
       killPmd: () => commands.kill(),
-      dropEntries: () => commands.drop(),
+      dropEntries: () => {
+        if (keeper.record.checkpoint === 'pending' && !markerArrived()) {
+          self.send({ type: 'checkpoint.markerLost' });
+        }
+        commands.drop();
+      },
       startPhaseA: () => {
         commands.tellLineage(keeper.durable);
         const { refresh } = keeper.record;
         assert(refresh !== undefined && refresh.kind !== 'back', 'a refresh is recorded');
-        commands.refresh(refresh.id, refresh.kind, hands.union());
+        commands.refresh(refresh.id, refresh.kind, self.union());
       },
       startPhaseB: () => {
         commands.tellLineage(keeper.durable);
@@ -181,10 +183,12 @@ export function groupMachineOf(hands: GroupHands) {
         news.publish('refresh.retrying', { refreshId: refreshId(), cause, failures, retryInMs });
         news.meter = undefined;
       },
-      judge: () => hands.judge(),
-      watchDrain: () => hands.watchDrain(),
+      judge: () => self.judge(),
+      watchDrain: () => self.watchDrain(),
       publishRefreshKilled: () => {
-        news.publish('refresh.killed', { refreshId: refreshId() });
+        // One whose record could not be written never was.
+        const id = keeper.record.refresh?.id ?? news.meter?.refreshId;
+        if (id !== undefined) news.publish('refresh.killed', { refreshId: id });
         news.meter = undefined;
       },
       publishRefreshAborted: ({ context: { attempt } }, { cause }) => {

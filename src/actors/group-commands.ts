@@ -4,14 +4,28 @@
  * only after they are durable (Rules 8a, 8c). Decides nothing about modes.
  */
 import { assert } from '../core/assert.js';
-import type { GroupRecord } from '../core/pstore/record.js';
+import type { GroupRecord, RecordedBackfresh } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
-import type { DriverMessage, PmdMessage, PrimaryLineage, RefreshKind } from './messages.js';
+import type {
+  DriverMessage,
+  EraHandOver,
+  PmdMessage,
+  PrimaryLineage,
+  RefreshKind,
+} from './messages.js';
 import { Outbox } from './outbox.js';
 import type { ChunkTunables } from './pmd-options.js';
 
 /** Questions to the neighbours; each has at most one answer that counts, the newest. */
-export type Question = 'graced' | 'markedAll' | 'marked' | 'committed' | 'cleared' | 'dropped';
+export type Question =
+  | 'graced'
+  | 'markedAll'
+  | 'marked'
+  | 'committed'
+  | 'cleared'
+  | 'dropped'
+  | 'door'
+  | 'marker';
 
 export interface BabEra {
   readonly era: string;
@@ -97,6 +111,23 @@ export class GroupCommands {
     this.#driver.tell({ type: 'driver.clearBab', token: this.#token('cleared') });
   }
 
+  shutDoor(): void {
+    this.#driver.tell({ type: 'driver.door', open: false, token: this.#token('door') });
+  }
+
+  openDoor(): void {
+    // An answer to a shut door that is still on its way says nothing any more.
+    this.#driver.tell({ type: 'driver.door', open: true, token: this.#token('door') });
+  }
+
+  equal(): void {
+    this.#driver.tell({ type: 'driver.equal', token: this.#token('committed') });
+  }
+
+  takeMarker(): void {
+    this.#driver.tell({ type: 'driver.marker', token: this.#token('marker') });
+  }
+
   takeMark(): void {
     this.#driver.tell({ type: 'driver.mark', token: this.#token('marked') });
   }
@@ -142,6 +173,26 @@ export class GroupCommands {
     if (this.#attempt) this.#babEra = undefined;
     this.#attempt = false;
     this.#pmd.tell({ type: 'pmd.abort', refreshId, again });
+  }
+
+  backfresh(refreshId: string, { compareAll, cursor }: RecordedBackfresh): void {
+    this.#pmd.tell({ type: 'pmd.backfresh', refreshId, compareAll, cursor });
+  }
+
+  backfreshEnd(refreshId: string, handOver: EraHandOver | undefined): void {
+    this.#pmd.tell({ type: 'pmd.backfreshEnd', refreshId, handOver });
+  }
+
+  offerEra(adopt: boolean): void {
+    this.#pmd.tell({ type: 'pmd.adoptMirror', adopt });
+  }
+
+  checkpointOff(): void {
+    this.#pmd.tell({ type: 'pmd.checkpointOff' });
+  }
+
+  refuseCheckpoint(on: boolean, code: string): void {
+    this.#pmd.tell({ type: 'pmd.checkpointRefused', on, code });
   }
 
   /** I2, I3; depth 0 is async. */
@@ -212,7 +263,9 @@ export class GroupCommands {
   }
 }
 
-function orderOf({ refresh, adopting }: GroupRecord): PrimaryLineage['order'] {
+function orderOf(record: GroupRecord): PrimaryLineage['order'] {
+  const { refresh, adopting, unverified, mode } = record;
   if (refresh?.ordered === true) return refresh.kind;
-  return adopting ? 'normal' : undefined;
+  // Also after it was taken: nobody has proven this mirror, and only that word lets it follow.
+  return adopting || (unverified && mode === 'normal') ? 'normal' : undefined;
 }

@@ -15,7 +15,7 @@ import { regionsOf, unitsOf } from '../core/pstore/geometry.js';
 import type { RecordPosition } from '../core/pstore/record.js';
 import type { StartDirt } from '../core/pstore/start.js';
 import type { ActorContext, Address } from './actor.js';
-import { randomId } from './group-actions.js';
+import { randomId } from './group-hands.js';
 import type { GroupOptions } from './group-options.js';
 import type { HeatDevice, HeatDirt, HeatQuestion } from './heat-messages.js';
 import type { GroupShared } from './messages.js';

@@ -89,6 +89,25 @@ export interface GroupEventPayloads {
     readonly writeBytesPerSecond: number;
     readonly linkBytesPerSecond: number;
   };
+  'backfresh.started': { readonly refreshId: string; readonly compareAll: boolean };
+  'backfresh.progressed': {
+    readonly refreshId: string;
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+  };
+  /** Both sides are equal, at this position of the mirror. */
+  'backfresh.finished': { readonly refreshId: string; readonly position: Position | undefined };
+  /** It goes on by itself, but for TDMF_GROUP_BUSY and TDMF_PSTORE_FAILED: then it never began. */
+  'backfresh.failed': { readonly refreshId: string | undefined; readonly code: string };
+  /** killbackfresh: `written` means that the local devices are neither old nor new (MD 18). */
+  'backfresh.killed': { readonly refreshId: string; readonly written: boolean };
+  /** NORMAL by override goes on in a new era; `verified`: the two sides were equal (row 11). */
+  'mirror.adopted': { readonly era: string; readonly verified: boolean };
+  /** Effective on the secondary, or over. */
+  'checkpoint.changed': { readonly on: boolean };
+  'checkpoint.failed': { readonly on: boolean; readonly code: string; readonly message: string };
+  /** Rule 40: writers no longer wait for the secondary, or do again. */
+  'sync.degraded': { readonly degraded: boolean; readonly waited: number };
   /** T2: the last write that went into the BAB; later ones are tracked. */
   'bab.overflowed': { readonly position: Position };
   /** H48: the secondary refused this entry twice; it and all later ones are tracked. */

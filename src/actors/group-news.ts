@@ -3,11 +3,11 @@
  * why the connection is not there, how far a refresh is. Nothing is decided from it.
  */
 import { errorTable, type TdmfErrorCode } from '../core/errors.js';
-import type { RecordedRefresh } from '../core/pstore/record.js';
+import type { GroupRecord, RecordedRefresh } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
 import type { GroupEventPayloads } from './group-events.js';
 import type { Problem } from './group-status.js';
-import type { GroupMessage, MirrorState } from './messages.js';
+import type { Divergence, GroupMessage, MirrorState } from './messages.js';
 import { RefreshMeter } from './refresh-meter.js';
 
 type LineageNews = Pick<
@@ -27,8 +27,15 @@ export class GroupNews {
   pstoreProblem: Problem | undefined;
   /** Why the session that is there is not used, or not by itself. */
   lineage: Problem | undefined;
+  /** How far the two sides are apart, where the table refused or waits; as last heard. */
+  divergence: (Divergence & { readonly code: string }) | undefined;
   /** Why the last refresh ended; until the next one begins. */
   refreshProblem: Problem | undefined;
+  /** Why what the operator asks for now does not happen; looked at when it is decided. */
+  refused: string | undefined;
+  /** The same as an error, where one was caught. */
+  refusal: unknown;
+  /** Writers do not wait for the secondary, although SYNCMODE says so (Rule 40). */
   uncleanStart = false;
   meter: RefreshMeter | undefined;
 
@@ -115,8 +122,13 @@ export class GroupNews {
   }
 
   /** What the operator should know, most important first. */
-  reasons(): readonly Problem[] {
-    const all = [this.pstoreProblem, this.problem, this.lineage, this.refreshProblem];
+  reasons({ unverified, localState, mode }: GroupRecord): readonly Problem[] {
+    const said = (code: TdmfErrorCode) => ({ code, message: errorTable[code].message });
+    const killed = localState === 'incoherent' && mode === 'passthru';
+    const local = killed ? said('TDMF_LOCAL_INCOHERENT') : undefined;
+    const guess = unverified && mode === 'normal' ? said('TDMF_UNVERIFIED') : undefined;
+    const told = [local, this.pstoreProblem, this.problem, this.lineage, this.refreshProblem];
+    const all = [...told, guess];
     const known = all.filter((one) => one !== undefined);
     if (!this.uncleanStart) return known;
     const { message } = errorTable.TDMF_UNCLEAN_START;

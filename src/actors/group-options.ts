@@ -21,6 +21,7 @@ export interface GroupOptions {
   readonly driver?: string;
   readonly pmd?: string;
   readonly pstore?: string;
+  readonly hooks?: string;
 }
 
 export type GroupQuestion =

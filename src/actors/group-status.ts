@@ -4,10 +4,11 @@
  * TRACKING, which is shown at once, because it claims less.
  */
 import type { GroupMode, GroupRecord } from '../core/pstore/record.js';
+import type { CheckpointLeaf } from '../machines/group-mode-leaves.js';
 import type { Connection } from '../machines/refusals.js';
 import type { ModeWord } from './group-events.js';
 import type { SyncStatus } from './group-tunables.js';
-import type { MirrorState, Position } from './messages.js';
+import type { Divergence, MirrorState, Position } from './messages.js';
 import type { RefreshStatus } from './refresh-meter.js';
 
 export interface Problem {
@@ -30,6 +31,9 @@ export interface GroupStatus {
   /** How long ago, when not connected; null when connected or never heard of. */
   readonly mirrorStateAgeSeconds: number | null;
   readonly refresh: RefreshStatus | null;
+  /** How far the two sides are apart, where an operator must decide; as last heard. */
+  readonly divergence: (Divergence & { readonly code: string }) | null;
+  readonly checkpoint: GroupRecord['checkpoint'];
   readonly era: string;
   readonly position: Position;
   readonly lease: number;
@@ -38,6 +42,10 @@ export interface GroupStatus {
   /** Every block may differ. */
   readonly mapAll: boolean;
   readonly unverified: boolean;
+  /** Effective on the secondary. */
+  /** Where the checkpoint is on its way on or off. */
+  readonly checkpointSituation: CheckpointLeaf;
+  /** SYNCMODE does not hold now: the secondary is too slow, or away (Rule 40). */
   readonly tunables: GroupRecord['tunables'];
   readonly sync: SyncStatus;
   /** What the operator should know, most important first. */

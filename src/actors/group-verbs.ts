@@ -4,7 +4,7 @@
  */
 import { TdmfError } from '../core/errors.js';
 import type { GroupMode } from '../core/pstore/record.js';
-import type { ModeLeaf } from '../machines/group-mode-leaves.js';
+import type { CheckpointLeaf, ModeLeaf } from '../machines/group-mode-leaves.js';
 import {
   type LinkState,
   type OperatorRequest,
@@ -54,9 +54,19 @@ export function requestOf(verb: string, args: Args): OperatorRequest {
   throw new TdmfError('TDMF_USAGE', { problem: `a group knows no '${verb}' with these arguments` });
 }
 
+/** Where the machine is, in all its regions. */
+export interface Situation {
+  readonly leaf: ModeLeaf;
+  readonly link: LinkState;
+  readonly checkpoint: CheckpointLeaf;
+}
+
 /** @throws the refusal's code, when there is one */
-export function mustBeAccepted(leaf: ModeLeaf, link: LinkState, request: OperatorRequest): void {
-  const refusal = refusalOf(leaf, link, request);
+export function mustBeAccepted(
+  { leaf, link, checkpoint }: Situation,
+  request: OperatorRequest,
+): void {
+  const refusal = refusalOf(leaf, link, checkpoint, request);
   if (refusal !== undefined) throw refusalError(refusal, leaf.split('.')[0] as GroupMode, request);
 }
 
@@ -64,7 +74,6 @@ function refusalError(refusal: Refusal, mode: GroupMode, request: OperatorReques
   return new TdmfError(refusal.code, {
     event: request.slice('operator.'.length),
     mode: modeWord(mode),
-    what: refusal.what,
     reason: refusal.reason,
   });
 }

@@ -155,6 +155,8 @@ export type GroupMessage =
       ownBytes: number;
       ownSince: number;
     }
+  /** The table refuses or waits: how far the two sides are apart; before `link.refused`. */
+  | ({ type: 'lineage.diverged'; row: string; code: string } & Divergence)
   | { type: 'pmd.drained' }
   | { type: 'link.lost'; code: string; message: string; retryInMs: number }
   /** The secondary or the lineage table refused; the PMD tries again only when `retryInMs` > 0. */
@@ -206,6 +208,15 @@ export type GroupMessage =
       code: string | undefined;
     }
   | { type: 'checkpoint.wanted'; on: boolean };
+
+/** What each side has changed and the other has not, for whoever must decide (I19). */
+export interface Divergence {
+  readonly hereBytes: number;
+  /** Null: nobody knows. */
+  readonly thereBytes: number | null;
+  /** Milliseconds since 1970: when the mirror left the primary's history; 0: it did not. */
+  readonly since: number;
+}
 
 /** Where a backfresh goes on: the device, and the byte offset in it. */
 export interface BackfreshCursor {

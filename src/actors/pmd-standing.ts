@@ -10,8 +10,9 @@ import type { ErrorDetails } from '../core/errors.js';
 import { decideLineage, type LineageDecision } from '../core/lineage/decide.js';
 import type { PrimarySide } from '../core/lineage/facts.js';
 import type { OwnChanges, Welcome } from '../core/wire/messages.js';
+import { bytesInWords, timeInWords } from '../core/words.js';
 import type { EntrySender } from './entry-sender.js';
-import type { Position, PrimaryLineage, RefreshKind } from './messages.js';
+import type { Divergence, Position, PrimaryLineage, RefreshKind } from './messages.js';
 
 /** The refresh that is carried out. */
 export interface RunningRefresh {
@@ -116,13 +117,12 @@ export class PmdStanding {
   }
 
   /** What both sides have that the other has not, for whoever must decide. */
-  divergence(row: string): ErrorDetails {
+  get divergence(): Divergence {
     const { changes, bytes, since } = this.welcome!.own;
     const marked = this.#maps.reduce((sum, map) => sum + map.dirtyBytes, 0);
     return {
-      what: row,
-      here: marked + this.#reader.control.snapshot().bytes,
-      there: changes === 'unknown' ? 'an unknown number of' : bytes,
+      hereBytes: marked + this.#reader.control.snapshot().bytes,
+      thereBytes: changes === 'unknown' ? null : bytes,
       since,
     };
   }
@@ -162,3 +162,10 @@ export class PmdStanding {
 }
 
 const nothing: OwnChanges = { changes: 'none', bytes: 0, since: 0 };
+
+/** The same, as the holes of an error's message. */
+export function divergenceInWords({ hereBytes, thereBytes, since }: Divergence): ErrorDetails {
+  const amount = thereBytes === null ? 'nobody knows how much' : bytesInWords(thereBytes);
+  const when = since === 0 ? '' : ` since ${timeInWords(since)}`;
+  return { here: bytesInWords(hereBytes), there: `${amount}${when}` };
+}

@@ -36,7 +36,7 @@ import type { ChunkTunables, PmdOptions } from './pmd-options.js';
 import { PmdPump, type PumpSources } from './pmd-pump.js';
 import type { PmdRefresh } from './pmd-refresh.js';
 import type { PmdSession } from './pmd-session.js';
-import { PmdStanding } from './pmd-standing.js';
+import { divergenceInWords, PmdStanding } from './pmd-standing.js';
 
 export class PmdTalk implements LinkOwner, PumpSources {
   readonly link: PmdLink;
@@ -311,8 +311,15 @@ export class PmdTalk implements LinkOwner, PumpSources {
 
   #follow(session: PmdSession, decision: LineageDecision): void {
     const { action, code, era, from, sentMax, drain, row } = decision;
+    if (code !== undefined && (action === 'refuse' || action === 'wait')) {
+      this.#tell({ type: 'lineage.diverged', row, code, ...this.standing.divergence });
+    }
     if (action === 'refuse') {
-      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', this.standing.divergence(row));
+      const { divergence } = this.standing;
+      this.link.refuse(code ?? 'TDMF_LINK_PROTOCOL', {
+        what: row,
+        ...divergenceInWords(divergence),
+      });
       return;
     }
     if (action === 'resume' || drain) {
@@ -444,3 +451,5 @@ function mirrorStateOf(state: Welcome['state']): MirrorState {
 
 /** Two of the largest frames a refresh sends: half of the window must hold one. */
 const windowBytesMin = 4 * babEntryPayloadMax;
+
+/** For the holes of TDMF_LINEAGE_*. */

@@ -5,12 +5,19 @@
 
 /** Every state the mode region can rest in, as the value of the region. */
 export const modeLeaves = [
-  'passthru',
+  'passthru.untracked',
+  'passthru.tracked',
+  'passthru.incoherent',
   'normal',
   'tracking.waiting',
   'tracking.draining',
   'tracking.pausing',
   'tracking.held',
+  'tracking.entering.clearing',
+  'tracking.entering.dropping',
+  'tracking.entering.recording',
+  'tracking.entering.gracing',
+  'tracking.entering.saving',
   'refresh.preparing.saving',
   'refresh.preparing.gracing',
   'refresh.preparing.awaiting',
@@ -27,6 +34,33 @@ export const modeLeaves = [
   'refresh.committing.clearing',
   'refresh.committing.recording',
   'refresh.backoff',
-  'backfresh',
+  'backfresh.closing',
+  'backfresh.clearing',
+  'backfresh.dropping',
+  'backfresh.saving',
+  'backfresh.reclosing',
+  'backfresh.running',
+  'backfresh.pausing',
+  'backfresh.ending',
+  'backfresh.leaving',
+  'backfresh.equalizing',
+  'backfresh.recording',
+  'backfresh.handing',
+  'backfresh.entering',
 ] as const;
 export type ModeLeaf = (typeof modeLeaves)[number];
+
+/** Every state of the checkpoint region. */
+export const checkpointLeaves = [
+  'off',
+  'queued',
+  'quiescing',
+  'ready',
+  'recording',
+  'marking',
+  'pending',
+  'on',
+  'closing',
+  'releasing',
+] as const;
+export type CheckpointLeaf = (typeof checkpointLeaves)[number];

@@ -44,6 +44,7 @@ export const linkRegion = groupModeSetup.createStateConfig({
         'lineage.smart': judged('smart'),
         'lineage.checksum': judged('checksum'),
         'lineage.waits': judged('waits'),
+        'lineage.adopts': judged('adopts'),
         'link.connecting': 'connecting',
         'link.lost': 'connecting',
         'link.refused': 'connecting',

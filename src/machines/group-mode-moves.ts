@@ -73,6 +73,7 @@ export const orderRefresh = (origin: RestingMode, kind: RefreshKind) =>
     target: '#group.mode.refresh.preparing.saving',
     actions: [
       { type: 'forgetFailures' },
+      { type: 'forgetQuiet' },
       ...beginRefresh(origin, kind, true, 'operator.launchrefresh'),
     ],
   }) as const;
@@ -83,9 +84,42 @@ export const orderUpgraded = (origin: RestingMode) =>
     target: '#group.mode.refresh.preparing.saving',
     actions: [
       { type: 'forgetFailures' },
+      { type: 'forgetQuiet' },
       ...beginRefresh(origin, 'checksum', true, 'operator.launchrefresh'),
       { type: 'publishUpgraded', params: { why: 'map' } },
     ],
+  }) as const;
+
+/** override state refresh: a smart refresh that waits for launchpmd. */
+export const overrideRefresh = (origin: RestingMode, kind: 'smart' | 'checksum') =>
+  ({
+    target: '#group.mode.refresh.preparing.saving',
+    actions: [
+      { type: 'beQuiet' },
+      { type: 'forgetFailures' },
+      ...beginRefresh(origin, kind, true, 'operator.override'),
+      ...(kind === 'checksum'
+        ? ([{ type: 'publishUpgraded', params: { why: 'map' } }] as const)
+        : []),
+    ],
+  }) as const;
+
+export const orderBackfresh = (origin: RestingMode) =>
+  ({
+    target: '#group.mode.backfresh.closing',
+    actions: [
+      { type: 'forgetQuiet' },
+      { type: 'forgetFailures' },
+      { type: 'forgetUnfinished' },
+      { type: 'comeFrom', params: { mode: origin } },
+    ],
+  }) as const;
+
+/** override state backfresh: it waits for launchpmd. */
+export const overrideBackfresh = (origin: RestingMode) =>
+  ({
+    target: '#group.mode.backfresh.closing',
+    actions: [...orderBackfresh(origin).actions, { type: 'beQuiet' }],
   }) as const;
 
 /** TRACKING ends by itself when the link is there and the lineage allows it. */
@@ -145,3 +179,25 @@ export const neverBegan = [
   { type: 'publishRefreshFailed', params: { code: 'TDMF_PSTORE_FAILED' } },
   { type: 'revertRecord' },
 ] as const;
+
+/** The local devices are taken as they are, on an operator's word: nobody knows what the mirror lacks. */
+export const takeLocal = {
+  target: '#group.mode.passthru.untracked',
+  actions: [
+    'acceptLocal',
+    { type: 'setDuties', params: { append: false, mark: false } },
+    { type: 'recordMode', params: { mode: 'passthru', cause: 'operator.override' } },
+    'persist',
+    'openDoor',
+  ],
+} as const;
+
+/** Neither old nor new: closed to clients until a backfresh or an override settles it (MD 18). */
+export const leaveIncoherent = {
+  target: '#group.mode.passthru.incoherent',
+  actions: [
+    'recordIncoherent',
+    { type: 'recordMode', params: { mode: 'passthru', cause: 'operator.killbackfresh' } },
+    'persist',
+  ],
+} as const;

@@ -26,7 +26,10 @@ export const preparingRefresh = groupModeSetup.createStateConfig({
       description: 'Waits for the durable record; nothing else has changed yet.',
       tags: 'as-before',
       on: {
-        'record.saved': { target: 'gracing', actions: 'wantPmd' },
+        'record.saved': [
+          { guard: 'isQuiet', target: 'gracing', actions: 'forgetQuiet' },
+          { target: 'gracing', actions: 'wantPmd' },
+        ],
         'record.failed': [
           { guard: 'cameFromNormal', target: '#group.mode.normal', actions: neverBegan },
           {
@@ -34,7 +37,7 @@ export const preparingRefresh = groupModeSetup.createStateConfig({
             target: '#group.mode.tracking.pausing',
             actions: ['countFailure', ...neverBegan, ...recordTracking('pstore.failed')],
           },
-          { target: '#group.mode.passthru', actions: neverBegan },
+          { target: '#group.mode.passthru.choosing', actions: neverBegan },
         ],
         'operator.killrefresh': {
           description: 'The PMD knows nothing yet; entries of NORMAL go on draining.',

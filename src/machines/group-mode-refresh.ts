@@ -18,6 +18,12 @@ import {
   recordTracking,
   upgradeRefresh,
 } from './group-mode-moves.js';
+import {
+  leaveRefresh,
+  overrideNormal,
+  overridePassthru,
+  overrideTracking,
+} from './group-mode-override.js';
 import { preparingRefresh } from './group-mode-preparing.js';
 import { groupModeSetup } from './group-mode-setup.js';
 
@@ -91,6 +97,18 @@ export const refreshMode = groupModeSetup.createStateConfig({
       ],
     },
     'refresh.timedOut': { actions: 'rememberTimeout' },
+    'operator.overridePassthru': {
+      target: overridePassthru.target,
+      actions: [...leaveRefresh, ...overridePassthru.actions],
+    },
+    'operator.overrideTracking': {
+      target: overrideTracking.target,
+      actions: ['publishRefreshKilled', ...giveUpRefresh('operator.override')],
+    },
+    'operator.overrideNormal': {
+      target: overrideNormal.target,
+      actions: [...leaveRefresh, 'restoreMap', ...overrideNormal.actions],
+    },
   },
   states: {
     preparing: preparingRefresh,

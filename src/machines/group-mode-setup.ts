@@ -3,7 +3,7 @@
  * declared here and filled in by actors/group-actions.ts; guards read context only. The sequences of
  * actions that several states share are in group-mode-moves.ts.
  */
-import { assign, cancel, raise, setup } from 'xstate';
+import { assign, cancel, raise, setup, stateIn } from 'xstate';
 import {
   commitLimitMs,
   refreshBackoffFirstMs,
@@ -12,13 +12,14 @@ import {
   trackingPauseFirstMs,
   trackingPauseMaxMs,
 } from '../core/constants.js';
-import type { GroupMode } from '../core/pstore/record.js';
+import type { CheckpointState, GroupMode } from '../core/pstore/record.js';
 import type {
   GroupCause,
   GroupModeContext,
   GroupModeEvent,
   GroupModeInput,
   GroupTag,
+  HookName,
   ModePosition,
   RefreshKind,
   RestingMode,
@@ -79,6 +80,35 @@ export const groupModeSetup = setup({
     startPhaseB: () => {},
     sendMark: declared<{ sequence: number }>(),
     abortPhaseB: declared<{ again: boolean }>(),
+    // backfresh
+    shutDoor: () => {},
+    openDoor: () => {},
+    recordBackfresh: () => {},
+    forgetBackfresh: () => {},
+    startBackfresh: () => {},
+    endBackfresh: () => {},
+    rememberEqual: declared<{ position: ModePosition }>(),
+    equalDriver: () => {},
+    recordEqual: () => {},
+    handOver: () => {},
+    recordIncoherent: () => {},
+    acceptLocal: () => {},
+    publishBackfreshStarted: () => {},
+    publishBackfreshFinished: () => {},
+    publishBackfreshFailed: declared<{ code: string }>(),
+    // override
+    recordUnproven: () => {},
+    recordOverridden: () => {},
+    offerEra: declared<{ adopt: boolean }>(),
+    recordAdopted: () => {},
+    // checkpoint
+    runHook: declared<{ hook: HookName }>(),
+    takeMarker: () => {},
+    releaseCheckpoint: () => {},
+    recordCheckpoint: declared<{ state: CheckpointState }>(),
+    publishCheckpoint: declared<{ on: boolean }>(),
+    publishCheckpointFailed: declared<{ on: boolean; code: string }>(),
+    publishHookFailed: declared<{ code: string }>(),
     // the group itself: `judge` repeats the verdict, `watchDrain` answers with pmd.drained
     judge: () => {},
     watchDrain: () => {},
@@ -121,14 +151,33 @@ export const groupModeSetup = setup({
     rememberTiming: assign({ timing: true }),
     stopTimeout: cancel(timeout),
     forgetTimeout: assign({ timing: false, timedOut: false }),
+    rememberNormal: assign({ normal: true }),
+    forgetNormal: assign({ normal: false }),
+    beQuiet: assign({ quiet: true }),
+    forgetQuiet: assign({ quiet: false }),
+    rememberTracked: assign({ tracked: (_, params: { tracked: boolean }) => params.tracked }),
+    rememberCheckpoint: assign({
+      checkpoint: (_, params: { state: CheckpointState }) => params.state,
+    }),
     wantPmd: raise({ type: 'pmd.wanted' }),
   },
   guards: {
     startsNormal: ({ context }) => context.mode === 'normal',
     startsTracking: ({ context }) => context.mode === 'tracking',
     startsRefresh: ({ context }) => context.mode === 'refresh',
-    startsBackfresh: ({ context }) => context.mode === 'backfresh',
+    startsBackfresh: ({ context }) => context.mode === 'backfresh' && !context.localOk,
+    startsHanded: ({ context }) => context.mode === 'backfresh' && context.localOk,
+    startsIncoherent: ({ context }) => context.mode === 'passthru' && !context.localOk,
     startsTracked: ({ context }) => context.tracked,
+    startsPending: ({ context }) => context.checkpoint === 'pending',
+    startsCheckpointed: ({ context }) => context.checkpoint === 'on',
+    isPassthru: stateIn({ mode: 'passthru' }),
+    isBackfresh: stateIn({ mode: 'backfresh' }),
+    isNormal: ({ context }) => context.normal,
+    isNormalConnected: ({ context }) => context.normal && context.verdict !== 'unknown',
+    isQuiet: ({ context }) => context.quiet,
+    cameFromIncoherent: ({ context }) => context.origin === 'incoherent',
+    cameFromPassthru: ({ context }) => context.origin === 'passthru',
     startsWithPmd: ({ context }) => context.pmdLaunched,
     cameFromNormal: ({ context }) => context.origin === 'normal',
     cameFromTracking: ({ context }) => context.origin === 'tracking',
@@ -141,9 +190,12 @@ export const groupModeSetup = setup({
     isUnjudged: ({ context }) => context.verdict === 'unknown',
     follows: ({ context }) => context.verdict === 'follows',
     mapSuffices: ({ context }) => context.verdict === 'equal' || context.verdict === 'smart',
-    mayLackDifferences: ({ context }) => context.verdict === 'checksum',
+    /** Not under a checkpoint: the mirror is not ours to compare (Rule 15d). */
+    mayLackDifferences: ({ context }) =>
+      context.verdict === 'checksum' && context.checkpoint === 'off',
     /** A smart refresh is not enough for this mirror. */
-    needsUpgrade: ({ context }) => context.verdict === 'checksum' && context.kind === 'smart',
+    needsUpgrade: ({ context }) =>
+      context.verdict === 'checksum' && context.kind === 'smart' && context.checkpoint === 'off',
     isSmart: ({ context }) => context.kind === 'smart',
     convergedMeanwhile: ({ context }) => context.converged,
   },

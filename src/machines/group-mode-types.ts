@@ -2,7 +2,7 @@
  * Words of the group's mode machine: its events, what it remembers, why things happen. Requests are
  * imperative and come as `operator.*`; facts are past tense. Types only.
  */
-import type { GroupMode, RecordedKind } from '../core/pstore/record.js';
+import type { CheckpointState, GroupMode, RecordedKind } from '../core/pstore/record.js';
 import type { OperatorRequest } from './refusals.js';
 
 /** A position in history, (era, sequence). */
@@ -52,10 +52,31 @@ export type GroupModeEvent =
   | { type: 'refresh.failed'; code: string }
   /** REFRESHTIMEOUT has passed since phase b overflowed (MD 12). */
   | { type: 'refresh.timedOut' }
+  /** Nobody is inside and no I/O is in flight; or somebody is, and nothing has changed (Rule 30). */
+  | { type: 'driver.doorShut' }
+  | { type: 'driver.doorBusy' }
+  | { type: 'backfresh.finished'; position: ModePosition }
+  | { type: 'backfresh.failed'; code: string }
+  /** No local write is in flight any more; `Untouched`: none was ever made. */
+  | { type: 'backfresh.ended' }
+  | { type: 'backfresh.endedUntouched' }
+  | { type: 'pmd.eraTaken' }
+  /** NORMAL by override meets a mirror that is not proven equal (row 11). */
+  | { type: 'lineage.adopts' }
+  | { type: 'hook.ended' }
+  | { type: 'hook.failed'; code: string }
+  | { type: 'driver.markerStamped' }
+  | { type: 'driver.markerRefused' }
+  | { type: 'checkpoint.isOn' }
+  | { type: 'checkpoint.isOff' }
+  | { type: 'checkpoint.failed'; code: string }
+  /** The marker was in the BAB when that was given up: it never arrives. */
+  | { type: 'checkpoint.markerLost' }
   | { type: 'tunables.set'; refreshTimeoutMs: number }
   | { type: 'drain.expired' };
 
-export type RestingMode = 'passthru' | 'normal' | 'tracking';
+/** Where a refresh or a backfresh began; `incoherent` is PASSTHRU with half-old local devices. */
+export type RestingMode = 'passthru' | 'normal' | 'tracking' | 'incoherent';
 export type RefreshKind = Exclude<RecordedKind, 'back'>;
 
 /**
@@ -63,7 +84,15 @@ export type RefreshKind = Exclude<RecordedKind, 'back'>;
  * it stands at the last point known equal; the map holds every difference; it may lack some; only an
  * operator may go on.
  */
-export type Verdict = 'unknown' | 'follows' | 'equal' | 'smart' | 'checksum' | 'waits';
+export type Verdict =
+  | 'unknown'
+  | 'follows'
+  | 'equal'
+  | 'smart'
+  | 'checksum'
+  | 'waits'
+  /** NORMAL by override: the mirror is taken as it is (row 11). */
+  | 'adopts';
 
 export interface GroupModeInput {
   /** What core/pstore/start.ts decided from the record. */
@@ -75,6 +104,9 @@ export interface GroupModeInput {
   readonly kind: RefreshKind | undefined;
   /** REFRESHTIMEOUT; negative: for ever. */
   readonly refreshTimeoutMs: number;
+  /** BACKFRESH: the local devices are not whole; otherwise its end was about to be handed over. */
+  readonly localOk: boolean;
+  readonly checkpoint: CheckpointState;
 }
 
 export interface GroupModeContext {
@@ -83,6 +115,12 @@ export interface GroupModeContext {
   readonly tracked: boolean;
   readonly kind: RefreshKind;
   readonly refreshTimeoutMs: number;
+  readonly localOk: boolean;
+  readonly checkpoint: CheckpointState;
+  /** The mode is NORMAL, as far as a checkpoint is concerned. */
+  readonly normal: boolean;
+  /** By override: the PMD is not launched for it. */
+  readonly quiet: boolean;
   /** Where a refresh began: a switch that was never durable goes back there. */
   readonly origin: RestingMode;
   /** Abandoned attempts of phase b in this refresh; the back-off grows with it. */
@@ -99,12 +137,16 @@ export interface GroupModeContext {
   readonly verdict: Verdict;
 }
 
+export type HookName = 'pre_on' | 'post_on';
+
 /** What the state means: colour of the chart, and which duties writes have. */
 export type GroupTag =
   | 'append'
   | 'mark'
   /** The duties are those of the mode before. */
   | 'as-before'
+  /** Passes soon, and what an operator asked for is answered afterwards. */
+  | 'deciding'
   | 'unprotected'
   | 'refreshing'
   | 'coherent-stream';
@@ -116,6 +158,10 @@ export type GroupCause =
   | 'operator.launchrefresh'
   | 'operator.killrefresh'
   | 'operator.killpmd'
+  | 'operator.launchbackfresh'
+  | 'operator.killbackfresh'
+  | 'operator.override'
+  | 'backfresh.finished'
   | 'bab.overflowed'
   | 'link.decided'
   | 'link.lost'

@@ -14,8 +14,18 @@
  * ends in phase a or TRACKING with its dirt (R9, 4.3). Refused requests have no transition: see
  * refusals.ts. Spec: docs/modes.md. Table: test/machines/group-mode.table.ts.
  */
+import { backfreshMode } from './group-mode-backfresh.js';
+import { checkpointRegion } from './group-mode-checkpoint.js';
 import { linkRegion } from './group-mode-link.js';
-import { orderRefresh, orderUpgraded, recordTracking } from './group-mode-moves.js';
+import {
+  orderBackfresh,
+  orderRefresh,
+  overrideBackfresh,
+  overrideRefresh,
+  recordTracking,
+} from './group-mode-moves.js';
+import { clearBabInNormal, overridePassthru, overrideTracking } from './group-mode-override.js';
+import { passthruMode } from './group-mode-passthru.js';
 import { refreshMode } from './group-mode-refresh.js';
 import { groupModeSetup } from './group-mode-setup.js';
 import { trackingMode } from './group-mode-tracking.js';
@@ -56,6 +66,8 @@ export const groupModeMachine = groupModeSetup.createMachine({
     converged: false,
     timing: false,
     timedOut: false,
+    normal: false,
+    quiet: false,
     verdict: 'unknown',
   }),
   on: { 'tunables.set': { actions: 'setTimeouts' } },
@@ -85,25 +97,34 @@ export const groupModeMachine = groupModeSetup.createMachine({
               target: 'refresh.preparing.gracing',
               actions: 'restoreMap',
             },
-            { guard: 'startsBackfresh', target: 'backfresh' },
+            { guard: 'startsBackfresh', target: 'backfresh.reclosing' },
             {
-              target: 'passthru',
+              description: 'Its end was recorded, and the mirror had yet to hear of it.',
+              guard: 'startsHanded',
+              target: 'tracking.waiting',
+              actions: [
+                { type: 'setDuties', params: { append: false, mark: true } },
+                ...recordTracking('group.started'),
+              ],
+            },
+            { guard: 'startsIncoherent', target: 'passthru.incoherent' },
+            {
+              guard: 'startsTracked',
+              target: 'passthru.tracked',
+              actions: [{ type: 'setDuties', params: { append: false, mark: true } }, 'restoreMap'],
+            },
+            {
+              target: 'passthru.untracked',
               actions: { type: 'setDuties', params: { append: false, mark: false } },
             },
           ],
         },
-        passthru: {
-          description: 'Writes go to the local devices only: nothing is mirrored or remembered.',
-          tags: 'unprotected',
-          on: {
-            'operator.refreshFull': orderRefresh('passthru', 'full'),
-            'operator.refreshSmart': orderUpgraded('passthru'),
-            'operator.refreshChecksum': orderRefresh('passthru', 'checksum'),
-          },
-        },
+        passthru: passthruMode,
         normal: {
           description: 'Every write goes into the BAB and from there, in order, to the mirror.',
           tags: ['append', 'coherent-stream'],
+          entry: 'rememberNormal',
+          exit: 'forgetNormal',
           on: {
             'operator.refreshFull': orderRefresh('normal', 'full'),
             'operator.refreshSmart': orderRefresh('normal', 'smart'),
@@ -127,6 +148,21 @@ export const groupModeMachine = groupModeSetup.createMachine({
                 ...recordTracking('entry.poisoned'),
               ],
             },
+            'operator.backfresh': orderBackfresh('normal'),
+            'operator.overridePassthru': overridePassthru,
+            'operator.overrideTracking': overrideTracking,
+            'operator.overrideRefresh': overrideRefresh('normal', 'smart'),
+            'operator.overrideBackfresh': overrideBackfresh('normal'),
+            'operator.overrideClearBab': clearBabInNormal,
+            'lineage.equal': { actions: { type: 'offerEra', params: { adopt: false } } },
+            'lineage.adopts': { actions: { type: 'offerEra', params: { adopt: true } } },
+            'pmd.eraTaken': {
+              actions: [
+                'recordAdopted',
+                'persist',
+                { type: 'judged', params: { verdict: 'follows' } },
+              ],
+            },
             'lineage.smart': cannotResume,
             'lineage.checksum': cannotResume,
             'drain.expired': { target: 'tracking', actions: recordTracking('stop.notDrained') },
@@ -134,11 +170,10 @@ export const groupModeMachine = groupModeSetup.createMachine({
         },
         tracking: trackingMode,
         refresh: refreshMode,
-        backfresh: {
-          description: 'The mirror is copied back. Declared only: nothing leads here yet.',
-        },
+        backfresh: backfreshMode,
       },
     },
     link: linkRegion,
+    checkpoint: checkpointRegion,
   },
 });

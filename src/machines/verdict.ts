@@ -1,7 +1,8 @@
 /**
  * What the mode machine makes of a lineage decision (core/lineage/decide.ts, as the PMD reports it):
  * one word. The operator's order widens it: where the table waits for an operator, a refresh that he
- * ordered may go on, but as a checksum refresh, because nobody knows what differs (MD 13, row 1).
+ * ordered may go on, but as a checksum refresh, because nobody knows what differs (MD 13, row 1); and
+ * NORMAL by override takes the mirror as it is (row 11).
  */
 import type { RecordedKind } from '../core/pstore/record.js';
 import type { Verdict } from './group-mode-types.js';
@@ -13,23 +14,32 @@ export interface Decided {
   readonly drain: boolean;
 }
 
+export interface Ordered {
+  /** The refresh that an operator ordered and that is not done. */
+  readonly refresh: RecordedKind | undefined;
+  /** NORMAL by override, and the mirror has not been taken yet. */
+  readonly adopting: boolean;
+}
+
 export function verdictOf(
   { action, drain }: Decided,
-  ordered: RecordedKind | undefined,
+  { refresh, adopting }: Ordered,
 ): Exclude<Verdict, 'unknown'> {
   switch (action) {
     case 'resume':
       return 'follows';
     case 'era':
       return 'equal';
-    case 'smart':
-      return drain ? 'follows' : 'smart';
     case 'refresh':
       return 'smart';
+    case 'smart':
+      if (adopting) return 'adopts';
+      return drain ? 'follows' : 'smart';
     case 'checksum':
-      return 'checksum';
+      return adopting ? 'adopts' : 'checksum';
     case 'wait':
-      return ordered === undefined ? 'waits' : 'checksum';
+      if (adopting) return 'adopts';
+      return refresh === undefined || refresh === 'back' ? 'waits' : 'checksum';
   }
 }
 

@@ -30,6 +30,7 @@ import { holds } from './conditions.js';
 import { EventLog, type EventRecord } from './event-log.js';
 import { followEvents } from './follow-events.js';
 import { hooksActor, startHooks } from './hooks.js';
+import { MirrorExports } from './mirror-exports.js';
 import { openNbd } from './nbd.js';
 import { PrimaryGroups } from './primary-groups.js';
 import { ensurePstore, mustBeNewest, mustExist, openPstore } from './pstore-file.js';
@@ -108,7 +109,10 @@ async function openBlockServer(
     ports: { devices: io, streams: io, files: atomicFiles, dialer: tlsDialer, links: noLinks },
     onEvent: (type, payload) => publish(type, payload),
     onSetFailed: async (set, decision, error) => {
-      await (set.startsWith('link') ? secondary : primary).setFailed(set, decision, error);
+      if (set.startsWith('export')) mirrors.setFailed(set);
+      // Whoever asked for it has heard of the failure, and may ask again (Rule 29).
+      else if (!set.startsWith('reco'))
+        await (set.startsWith('link') ? secondary : primary).setFailed(set, decision, error);
     },
   });
   closers.add(() => system.stop());
@@ -136,7 +140,9 @@ async function openBlockServer(
   const { hotRegionMb, hotRegions, tcpWindow: tcpWindowKb } = config;
   const settings = { pstorePath, tcpWindowKb, hotRegionMb, hotRegions };
   const primary = new PrimaryGroups({ ...shared, ...settings, pool });
-  const secondary = new SecondaryGroups({ ...shared, address: config.address, port: config.port });
+  const mirrors = new MirrorExports({ home, system, io, log });
+  const door = { address: config.address, port: config.port };
+  const secondary = new SecondaryGroups({ ...shared, ...door, mirrors });
   const hooks = { directory: home.directory, limitMs: config.hookTimeout * 1000 };
   await system.spawnLocal<undefined, never>({
     id: hooksActor,
@@ -145,11 +151,12 @@ async function openBlockServer(
   });
   closers.add(() => secondary.stop());
   closers.add(() => primary.stopAll());
-  closers.add(await openNbd(home, primary, system, clock, log));
+  closers.add(await openNbd(home, primary, mirrors, system, clock, log));
   await secondary.start();
   await primary.resumeAll();
 
-  const verbs = verbsOf(home, primary, new SecondaryVerbs(secondary, { home, io, publish }));
+  const secondaryVerbs = new SecondaryVerbs(secondary, { home, io, system, mirrors, publish });
+  const verbs = verbsOf(home, primary, secondaryVerbs);
   const info = async (groups: readonly number[] | 'all'): Promise<TdmfInfo> => {
     const all: GroupInfo[] = [...(await primary.info()), ...(await secondary.info())];
     const wanted = groups === 'all' ? all : all.filter(({ group }) => groups.includes(group));

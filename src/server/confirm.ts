@@ -4,8 +4,8 @@
  * manual's batch files run as they are written. Pure.
  */
 import { TdmfError } from '../core/errors.js';
+import { bytesInWords, timeInWords } from '../core/words.js';
 import type { PrimaryInfo } from '../info.js';
-import { bytesInWords } from './words.js';
 
 export interface Loss {
   readonly loss: string;
@@ -42,6 +42,7 @@ export function lossOf(
       must: false,
     };
   }
+  if (verb === 'launchrefresh') return overwritten(info);
   if (verb === 'override' && args['state'] === 'normal' && dirty > 0) {
     return {
       loss: `${bytesInWords(dirty)} are known to differ from the mirror; NORMAL would not send them`,
@@ -49,4 +50,15 @@ export function lossOf(
     };
   }
   return undefined;
+}
+
+/** What a refresh would take away from the mirror; as far as the last handshake told. */
+function overwritten({ divergence }: PrimaryInfo): Loss | undefined {
+  if (divergence === null || divergence.thereBytes === 0) return undefined;
+  const { thereBytes, since } = divergence;
+  const what = thereBytes === null ? 'nobody knows how much' : bytesInWords(thereBytes);
+  const when = since === null ? '' : ` since ${timeInWords(Date.parse(since))}`;
+  const loss = `${what} was changed on the mirror${when}; the refresh overwrites it`;
+  // What was written under a checkpoint was never meant to stay: the manual's launchrefresh -c.
+  return { loss, must: divergence.code !== 'TDMF_LINEAGE_UNVERIFIED' };
 }

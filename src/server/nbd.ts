@@ -1,4 +1,7 @@
-/** The NBD door of the host and what it offers: the devices of started groups, by `g<group>/<device>`. */
+/**
+ * The NBD door of the host and what it offers: the devices of started groups, by `g<group>/<device>`,
+ * and mirrors that were handed to applications (mirror-exports.ts).
+ */
 import type { Home } from '../config/home.js';
 import { nbdRequestMax } from '../core/constants.js';
 import type { ExportInfo } from '../core/nbd/exports.js';
@@ -8,12 +11,14 @@ import { detachByDup, openNbdDoor } from '../io/nbd-door.js';
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
+import type { MirrorExports } from './mirror-exports.js';
 import type { PrimaryGroups, StartedGroup } from './primary-groups.js';
 
 /** Opens the door; the returned function closes it. */
 export async function openNbd(
   home: Home,
   groups: PrimaryGroups,
+  mirrors: MirrorExports,
   system: ActorSystem,
   clock: Clock,
   log: Log,
@@ -22,14 +27,16 @@ export async function openNbd(
     {
       socketPath: home.nbdSocket,
       exports: {
-        list: () =>
-          [...groups.all()].flatMap(([group, started]) =>
+        list: () => [
+          ...[...groups.all()].flatMap(([group, started]) =>
             started.config.devices.map((_, index) => exportOf(group, started, index)),
           ),
+          ...mirrors.list(),
+        ],
         find: (name) => {
           const [group, started, index] = findDevice(groups, name) ?? [];
           return group === undefined || started === undefined || index === undefined
-            ? undefined
+            ? mirrors.find(name)
             : exportOf(group, started, index);
         },
       },
@@ -39,6 +46,10 @@ export async function openNbd(
     },
     (connection) => {
       const [group, , index] = findDevice(groups, connection.exportName) ?? [];
+      if (group === undefined && mirrors.find(connection.exportName) !== undefined) {
+        mirrors.connect(connection);
+        return;
+      }
       const told =
         group !== undefined &&
         index !== undefined &&

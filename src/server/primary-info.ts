@@ -6,7 +6,7 @@ import type { Home } from '../config/home.js';
 import type { BabPool } from '../core/bab/pool.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
 import { sectorBytes } from '../core/constants.js';
-import type { PrimaryInfo } from '../info.js';
+import type { DivergenceInfo, PrimaryInfo } from '../info.js';
 import type { StartedGroup } from './primary-groups.js';
 import { type Problem, withRemedy } from './problem.js';
 
@@ -22,6 +22,8 @@ export function notStarted(
   return {
     ...configured(config, pstore),
     started: false,
+    divergence: null,
+    checkpoint: false,
     mode: 'PASSTHRU',
     connection: 'ACCUMULATE',
     problem,
@@ -56,6 +58,7 @@ export function notReadable(group: number, pstore: string, problem: Problem): Pr
     mode: 'PASSTHRU',
     connection: 'ACCUMULATE',
     problem,
+    divergence: null,
     checkpoint: false,
     mirrorState: 'unknown',
     mirrorStateAgeSeconds: null,
@@ -98,6 +101,8 @@ export function primaryInfo(
     ...configured(config, pstore),
     ...(status !== undefined && { sync: status.sync }),
     started: true,
+    divergence: divergenceOf(status),
+    checkpoint: status?.checkpoint === 'on',
     mode: status?.mode ?? 'PASSTHRU',
     connection: status?.connection ?? 'ACCUMULATE',
     problem: shownProblem(status),
@@ -145,6 +150,12 @@ export function primaryInfo(
   };
 }
 
+function divergenceOf(status: GroupStatus | undefined): DivergenceInfo | null {
+  if (!status?.divergence) return null;
+  const { code, hereBytes, thereBytes, since } = status.divergence;
+  return { code, hereBytes, thereBytes, since: since === 0 ? null : new Date(since).toISOString() };
+}
+
 function shownProblem(status: GroupStatus | undefined): Problem | null {
   if (status === undefined) return restarting;
   const problem = status.reasons[0] ?? status.problem;
@@ -161,7 +172,6 @@ function configured(config: GroupConfig, pstore: string) {
     group: config.group,
     role: 'primary' as const,
     note: config.note,
-    checkpoint: false,
     primary: config.primary.host,
     secondary: `${config.secondary.host}:${config.secondary.port}`,
     pstore,

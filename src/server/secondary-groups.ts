@@ -7,6 +7,7 @@ import { stat } from 'node:fs/promises';
 import type { Actor } from '../actors/actor.js';
 import type { LinkHostQuestion, SecondaryGroup, SessionStatus } from '../actors/link-host.js';
 import type { RmdQuestion } from '../actors/rmd.js';
+import type { SupervisorQuestion } from '../actors/supervisor-questions.js';
 import { listGroups, readGroupConfig } from '../config/files.js';
 import { type GroupConfig, isLoopback } from '../config/group-config.js';
 import type { Home } from '../config/home.js';
@@ -20,6 +21,8 @@ import type { DeviceOpener } from '../ports/block-device.js';
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { ActorSystem } from '../runtime/pool.js';
+import { type HookQuestion, hooksActor } from './hooks.js';
+import type { MirrorExports } from './mirror-exports.js';
 import { type Problem, problemOf, withRemedy } from './problem.js';
 import { secondaryInfo, secondaryNotReadable } from './secondary-info.js';
 
@@ -34,6 +37,7 @@ export interface SecondaryGroupsOptions {
   readonly port: number;
   readonly io: Pick<DeviceOpener, 'digest'>;
   readonly clock: Clock;
+  readonly mirrors: Pick<MirrorExports, 'look' | 'nameOf' | 'mustBeUnused' | 'withdraw'>;
 }
 
 /** Files are looked at again at most this often when connections arrive. */
@@ -73,6 +77,7 @@ export class SecondaryGroups {
     });
     await Promise.all(Array.from({ length: system.hosts }, (_, host) => this.#spawnHost(host)));
     await this.#scan();
+    await Promise.all([...this.#configs.keys()].map((group) => this.lookAtMirror(group)));
     this.#door = await openLinkDoor(
       { address, port, dupFd: native.dupFd, clock, log },
       (fd) => void this.#arrived(fd),
@@ -128,17 +133,29 @@ export class SecondaryGroups {
     });
   }
 
+  /**
+   * The mirror is to be written again after a checkpoint: the hook pre_off, then nobody may use it.
+   * @throws TDMF_HOOK_*, TDMF_MIRROR_CLIENTS, TDMF_MIRROR_IN_USE; nothing has changed then
+   */
+  async takeBack(group: number): Promise<void> {
+    const { mirrors } = this.#options;
+    await this.#hook(group, 'pre_off');
+    await mirrors.mustBeUnused(await this.configOf(group));
+    await mirrors.withdraw(group);
+  }
+
   async info(): Promise<SecondaryInfo[]> {
     await this.#scan();
     const sessions = await this.#statuses();
+    const { home, io, mirrors } = this.#options;
+    const place = { home, digest: io.digest, mirrors };
     const known = await Promise.all(
       [...this.#configs.values()].map((config) =>
         secondaryInfo(
           config,
           this.#refused.get(config.group) ?? null,
           sessions.find(({ group }) => group === config.group),
-          this.#options.home,
-          this.#options.io.digest,
+          place,
         ),
       ),
     );
@@ -155,12 +172,26 @@ export class SecondaryGroups {
   hears(type: string, payload: Readonly<Record<string, unknown>>): boolean {
     const { group, code, message } = payload;
     if (typeof group !== 'number') return true;
+    if (/^(?:rmd|checkpoint)\./.test(type)) void this.lookAtMirror(group);
     if (type === 'rmd.connected') this.#refused.delete(group);
     if (type !== 'rmd.refused') return true;
     const before = this.#refused.get(group);
     if (before?.code === code && before?.message === message) return false;
     this.#refused.set(group, withRemedy({ code: String(code), message: String(message) }));
     return true;
+  }
+
+  /** Whether applications may have the mirror may have changed. */
+  async lookAtMirror(group: number): Promise<void> {
+    const config = this.#configs.get(group);
+    if (config === undefined) return;
+    await this.#options.mirrors.look(config).catch((error: unknown) => {
+      const { log } = this.#options;
+      log.write('warn', 'the record of a mirror cannot be read', {
+        group,
+        error: toPlainError(error),
+      });
+    });
   }
 
   async #spawnHost(host: number): Promise<void> {
@@ -266,16 +297,31 @@ export class SecondaryGroups {
     return {
       receive: () => undefined,
       ask: async (question) => {
-        const { kind, group, session } = question as {
-          kind: string;
-          group: number;
-          session: string;
-        };
-        if (kind !== 'rmd.admit') throw new TdmfError('TDMF_INTERNAL', { what: kind });
-        return this.#inTurn(group, () => this.#admit(group, session));
+        const asked = question as SupervisorQuestion;
+        const { group } = asked;
+        switch (asked.kind) {
+          case 'rmd.admit':
+            return this.#inTurn(group, () => this.#admit(group, asked.session));
+          case 'rmd.handOutMirrors':
+            return this.#handOut(group);
+          case 'rmd.releaseMirrors':
+            return this.takeBack(group);
+        }
       },
       stop: () => Promise.resolve(),
     };
+  }
+
+  /** Under a checkpoint; the hook may use the export, so that comes first. */
+  async #handOut(group: number): Promise<void> {
+    await this.lookAtMirror(group);
+    // It has failed, said why, and what it was for is as it is: the checkpoint is on.
+    await this.#hook(group, 'post_on').catch(() => undefined);
+  }
+
+  #hook(group: number, hook: HookQuestion['hook']): Promise<unknown> {
+    const question: HookQuestion = { kind: 'hook.run', group, hook, role: 'secondary' };
+    return this.#options.system.ask(hooksActor, question);
   }
 
   async #admit(group: number, session: string): Promise<void> {

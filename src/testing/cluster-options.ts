@@ -24,6 +24,11 @@ export interface ClusterOptions {
   /** Longest way of a message from actor to actor. */
   readonly messageMs: number;
   readonly network: Partial<SimLinkOptions>;
+  /** Size of a region of the write intent, and how many stay hot. */
+  readonly regionBytes: number;
+  readonly hotTarget: number;
+  /** Pages of a half of the pstore's log; with few of them it is often full. */
+  readonly logPages: number;
   /** How long a clean stop drains (Rule 31). */
   readonly drainOnStopMs: number;
 }
@@ -42,6 +47,9 @@ export const smallCluster: ClusterOptions = {
   mirrorMs: 1,
   messageMs: 0.2,
   network: {},
+  regionBytes: 64 * 1024,
+  hotTarget: 4,
+  logPages: 16,
   drainOnStopMs: 5_000,
 };
 

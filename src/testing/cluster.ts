@@ -8,6 +8,7 @@ import type { ClusterOptions } from './cluster-options.js';
 import { dataPath, smallCluster } from './cluster-options.js';
 import { History } from './history.js';
 import { SimNetwork } from './link.js';
+import type { NodeImage } from './node.js';
 import { SimPrimary } from './primary.js';
 import { SimSecondary } from './secondary.js';
 import type { SimWorld } from './world.js';
@@ -22,6 +23,8 @@ export class SimCluster {
   readonly histories: readonly History[];
   /** The first error of an actor, or of what was done to the cluster; the run is over then. */
   failure: unknown;
+  /** The disks of one side are not what its own processes left there. */
+  onTampered: ((side: 'primary' | 'secondary', what: 'rolledBack' | 'damaged') => void) | undefined;
 
   constructor(world: SimWorld, options: Partial<ClusterOptions> = {}) {
     this.world = world;
@@ -73,6 +76,20 @@ export class SimCluster {
   powerCutPrimary(silently: boolean): void {
     this.primary.powerCut(silently);
     for (const history of this.histories) history.powerCut();
+  }
+
+  /** The primary's virtual machine is restored from an older snapshot (H8). */
+  rollBackPrimary(image: NodeImage): void {
+    this.primary.kill();
+    this.primary.node.restore(image);
+    for (const history of this.histories) history.rolledBack();
+    this.onTampered?.('primary', 'rolledBack');
+  }
+
+  rollBackSecondary(image: NodeImage): void {
+    this.secondary.kill();
+    this.secondary.node.restore(image);
+    this.onTampered?.('secondary', 'rolledBack');
   }
 
   /** After the I/O of the dead one has ended. */

@@ -50,6 +50,12 @@ export class SimDisk {
   readonly unflushed = new Set<number>();
   /** Returns an errno to make this operation fail. */
   fault: ((operation: DiskOperation, offset: number, length: number) => number) | undefined;
+  /** Nothing completes before this time: the device hangs (H45). */
+  hungUntil = 0;
+  /** How many times longer everything takes than it should. */
+  slowness = 1;
+  /** The same for whatever lies at some path: files that come and go. */
+  faultOfPath: ((path: string, operation: DiskOperation) => number) | undefined;
   /** A write that fails has changed its first part (H20). */
   tornFaults = false;
   /** Called when sectors of `live` changed: what was there before is gone. */
@@ -83,6 +89,17 @@ export class SimDisk {
     return this.live.length;
   }
 
+  /** Lifts every fault. */
+  heal(): void {
+    this.fault = undefined;
+    this.slowness = 1;
+    this.hungUntil = 0;
+  }
+
+  failureOf(operation: DiskOperation, offset: number, length: number): number {
+    return this.fault?.(operation, offset, length) || this.faultOfPath?.(this.path, operation) || 0;
+  }
+
   grow(sizeBytes: number): void {
     const live = new Uint8Array(sizeBytes);
     live.set(this.live);
@@ -95,7 +112,6 @@ export class SimDisk {
 
   /** The disk is as an older image of it was: a snapshot that was rolled back (H8, H26). */
   restore(image: Uint8Array): void {
-    assert.equal(image.length, this.durable.length);
     this.durable = image.slice();
     this.live = image.slice();
     this.unflushed.clear();
@@ -307,7 +323,7 @@ export class SimDevice implements BlockDevice {
   ): void {
     assert.ok(this.#open, `no ${operation} on ${this.path} after close`);
     const world = this.disk.world;
-    let failure = this.disk.fault?.(operation, offset, length) ?? 0;
+    let failure = this.disk.failureOf(operation, offset, length);
     if (operation === 'write' || operation === 'zero') {
       if (offset + length > this.disk.sizeBytes) {
         if (this.#growable) this.disk.grow(offset + length);
@@ -319,8 +335,9 @@ export class SimDevice implements BlockDevice {
     }
     this.#inFlight++;
     this.disk.inFlight++;
-    const latency = world.random.below(Math.max(1, this.disk.latencyMsMax * 1000)) / 1000;
     const disk = this.disk;
+    const drawn = world.random.below(Math.max(1, disk.latencyMsMax * 1000)) / 1000;
+    const latency = Math.max(0, disk.hungUntil - world.now) + drawn * disk.slowness;
     if (half !== undefined && (failure === 0 || (this.disk.tornFaults && failure === errno.EIO))) {
       world.after(latency * (world.random.below(100) / 100), `${operation} half`, () => {
         if (this.#powered) half();

@@ -49,6 +49,20 @@ export class FaultStory {
     return this.cluster.secondary.node.disk(mirrorPath(this.group(), this.device()));
   }
 
+  /** A device does something for a while, then not any more. */
+  async trouble(disk: SimDisk, begin: () => void, maxMs: number): Promise<void> {
+    begin();
+    await this.pause(maxMs);
+    disk.heal();
+  }
+
+  /** Some bytes of a disk or file are not what was written there. */
+  spoil(bytes: Uint8Array): void {
+    const at = this.chance.below(bytes.length);
+    const length = Math.min(bytes.length - at, this.chance.pick([1, 64, 512]));
+    for (let index = at; index < at + length; index++) bytes[index] = ~bytes[index]!;
+  }
+
   /** A request of the operator; a refusal is an answer as good as any. */
   async ask(verb: string, args: Readonly<Record<string, unknown>> = {}): Promise<void> {
     await this.cluster.operator(this.group(), verb, args);

@@ -15,10 +15,20 @@ export const faultLanes: readonly FaultLane[] = ['link', 'secondary', 'primary',
 
 export function laneOf(kind: FaultKind): FaultLane {
   const [subject] = kind.split('.');
-  if (subject === 'link' || subject === 'network') return 'link';
-  if (subject === 'secondary' || subject === 'mirror') return 'secondary';
-  return subject === 'operator' || subject === 'load' ? 'operator' : 'primary';
+  return lanes[subject!] ?? 'primary';
 }
+
+const lanes: Readonly<Record<string, FaultLane>> = {
+  link: 'link',
+  network: 'link',
+  secondary: 'secondary',
+  mirror: 'secondary',
+  journal: 'secondary',
+  operator: 'operator',
+  load: 'operator',
+  client: 'operator',
+  clock: 'operator',
+};
 
 export class Faults {
   /** How often each kind happened. */
@@ -57,9 +67,8 @@ export class Faults {
   async heal(): Promise<void> {
     const { network, primary, secondary } = this.#cluster;
     network.down = false;
-    for (const node of [primary.node, secondary.node]) {
-      for (const disk of node.disks.values()) disk.fault = undefined;
-    }
+    network.deadGroups.clear();
+    for (const node of [primary.node, secondary.node]) node.heal();
     // A link that lost bytes never recovers by itself before its heartbeats say so.
     for (const link of network.links) {
       link.forth.cutAfter = Number.POSITIVE_INFINITY;

@@ -225,6 +225,15 @@ export class History {
 
   /** The primary lost its power: sectors may have gone back (I10 says how far). */
   powerCut(): void {
+    this.#wentBack(true);
+  }
+
+  /** The disks of the primary are as an older image of them: flushed or not, what came later is gone. */
+  rolledBack(): void {
+    this.#wentBack(false);
+  }
+
+  #wentBack(promisesKept: boolean): void {
     const cut: Cause = { issuedAt: ++this.#clock, answeredAt: this.#clock };
     for (const device of this.devices) {
       this.#scratchFor(device);
@@ -235,7 +244,7 @@ export class History {
         const kept = device.values[sector]!.lastIndexOf(value);
         assert.ok(kept >= 0, `device ${device.index} sector ${sector} was never ${value}`);
         assert.ok(
-          kept >= device.promised[sector]!,
+          !promisesKept || kept >= device.promised[sector]!,
           `I10: device ${device.index} sector ${sector} fell back to version ${kept}, ` +
             `but version ${device.promised[sector]!} was flushed`,
         );

@@ -35,6 +35,8 @@ export class SimNetwork {
   /** No packet passes: attempts time out, open links fall silent for good. */
   #down = false;
   readonly #listening = new Map<string, SimEndpoint>();
+  /** Groups whose links lead nowhere while those of others work (H42). */
+  readonly deadGroups = new Set<number>();
 
   constructor(world: SimWorld, options: Partial<SimLinkOptions> = {}) {
     this.world = world;
@@ -159,7 +161,14 @@ export class SimEndpoint {
           refuse(new TdmfError('TDMF_LINK_KEY', { peer }));
           return;
         }
-        const link = new SimLink(network, this, server);
+        if (network.deadGroups.has(group)) {
+          const error = { peer, seconds: linkHandshakeMs / 1000 };
+          timer = world.after(linkHandshakeMs, 'dial', () =>
+            refuse(new TdmfError('TDMF_LINK_TIMEOUT', error)),
+          );
+          return;
+        }
+        const link = new SimLink(network, this, server, group);
         finish(() => resolve(link.dialed));
         server.accept({ group, connection: link.accepted });
       });
@@ -178,10 +187,12 @@ export class SimLink {
   /** From the primary, and to it. */
   readonly forth: SimPipe;
   readonly back: SimPipe;
+  readonly group: number;
   silent = false;
 
-  constructor(network: SimNetwork, dialer: SimEndpoint, server: SimEndpoint) {
+  constructor(network: SimNetwork, dialer: SimEndpoint, server: SimEndpoint, group = 0) {
     this.network = network;
+    this.group = group;
     const { world, options } = network;
     const secret = Uint8Array.from({ length: 32 }, () => world.random.below(256));
     this.dialed = new SimConnection(this, dialer, server.name, secret);
@@ -219,6 +230,18 @@ export class SimLink {
     this.silent = true;
     this.forth.lossy = true;
     this.back.lossy = true;
+  }
+
+  /**
+   * The primary loses the connection; the secondary hears nothing of it, still gets what was under
+   * way, and meets the next session while this one is at work (H22, H34).
+   */
+  halfClose(): void {
+    this.silent = true;
+    this.back.lossy = true;
+    const { world } = this.network;
+    world.soon(5, 'cut', () => this.dialed.lost('ECONNRESET', false));
+    this.#forget();
   }
 
   /** Neither direction moves for this long. */
@@ -306,11 +329,12 @@ export class SimConnection implements LinkConnection {
     world.after(0, 'close', check);
   }
 
-  /** The network says so. */
-  lost(why: string): void {
+  /** The network says so. `stops`: nothing that is under way arrives any more. */
+  lost(why: string, stops = true): void {
     if (this.#reason !== undefined) return;
     this.#reason = closedAs('TDMF_LINK_LOST', { peer: this.peerAddress, why });
-    this.#link.pipeFrom(this).close();
+    if (stops) this.#link.pipeFrom(this).close();
+    else this.#link.pipeFrom(this).end();
     this.#link.pipeTo(this).close();
     this.#tellClosed(this.#reason);
   }

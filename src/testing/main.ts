@@ -60,11 +60,13 @@ async function makeSmall(line: string): Promise<number> {
   return (await runLine(small)).failure?.exitCode ?? 0;
 }
 
-/** Runs until the first failure: 0 when there is none. */
-async function hunt(sweeps: readonly string[]): Promise<number> {
+/** Runs until the first failure: 0 when there is none. Lines behind `--except` are left out. */
+async function hunt(args: readonly string[]): Promise<number> {
+  const end = args.includes('--except') ? args.indexOf('--except') : args.length;
   let runs = 0;
-  for (const one of sweeps) {
+  for (const one of args.slice(0, end)) {
     for (const line of await expand(one)) {
+      if (args.includes(line, end)) continue;
       runs++;
       const { failure } = await runLine(line);
       if (failure === undefined) continue;

@@ -71,6 +71,25 @@ export class NbdClient {
     this.#stream.clientWrites(bytes);
   }
 
+  /** Bytes that are no whole request: a client that stops in the middle (H23). */
+  sendPart(offset: number, length: number, payload: Uint8Array): void {
+    const bytes = new Uint8Array(28 + payload.length);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, requestMagic);
+    view.setUint16(6, nbdCommand.write);
+    view.setUint32(12, this.#nextCookie++);
+    view.setUint32(20, offset);
+    view.setUint32(24, length);
+    bytes.set(payload, 28);
+    this.#stream.clientWrites(bytes);
+  }
+
+  /** The client goes away without a word. */
+  leave(): void {
+    this.#stream.clientEnds(104);
+    this.lose();
+  }
+
   /** The client's end breaks, or the server's process is gone. */
   lose(): void {
     if (this.#lost) return;

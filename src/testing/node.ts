@@ -15,8 +15,8 @@ import type {
 } from '../ports/block-device.js';
 import type { FileStore } from '../ports/file-store.js';
 import { simDigest } from './digest.js';
-import { busy, SimDevice, SimDisk, type SimDiskOptions } from './disk.js';
-import { SimFiles } from './store.js';
+import { busy, type DiskOperation, SimDevice, SimDisk, type SimDiskOptions } from './disk.js';
+import { type FilesImage, SimFiles } from './store.js';
 import type { SimWorld } from './world.js';
 
 export class SimNode {
@@ -25,6 +25,8 @@ export class SimNode {
   readonly disks = new Map<string, SimDisk>();
   readonly files: SimFiles;
   boots = 1;
+  /** Returns an errno to make an operation on the disk or file at this path fail. */
+  fault: ((path: string, operation: DiskOperation) => number) | undefined;
   readonly #threads: SimProcess[] = [];
 
   constructor(world: SimWorld, name: string) {
@@ -35,6 +37,7 @@ export class SimNode {
 
   addDisk(path: string, sizeBytes: number, options: SimDiskOptions = {}): SimDisk {
     const disk = new SimDisk(this.world, path, sizeBytes, options);
+    disk.faultOfPath = (at, operation) => this.fault?.(at, operation) ?? 0;
     this.disks.set(path, disk);
     return disk;
   }
@@ -70,6 +73,40 @@ export class SimNode {
     this.files.powerCut();
     this.boots++;
   }
+
+  /** What a snapshot of the virtual machine would hold. */
+  snapshot(): NodeImage {
+    const disks = new Map(
+      [...this.disks].map(([path, disk]) => [path, { disk, bytes: disk.live.slice() }] as const),
+    );
+    return { disks, files: this.files.snapshot() };
+  }
+
+  /** Everything is as it was when the image was taken; no process runs (H8, H26). */
+  restore(image: NodeImage): void {
+    this.kill();
+    for (const path of this.disks.keys()) if (!image.disks.has(path)) this.disks.delete(path);
+    for (const [path, { disk, bytes }] of image.disks) {
+      disk.powerCut();
+      disk.restore(bytes);
+      this.disks.set(path, disk);
+    }
+    this.files.restore(image.files);
+    this.boots++;
+  }
+
+  /** Lifts every fault. */
+  heal(): void {
+    this.fault = undefined;
+    this.files.fault = undefined;
+    for (const disk of this.disks.values()) disk.heal();
+  }
+}
+
+/** All that a computer keeps, at one instant. */
+export interface NodeImage {
+  readonly disks: ReadonlyMap<string, { readonly disk: SimDisk; readonly bytes: Uint8Array }>;
+  readonly files: FilesImage;
 }
 
 /** Device handles on their way from one thread of a process to another. */

@@ -89,6 +89,12 @@ export class SimPipe {
     for (const { sent } of this.#queue.splice(0)) sent?.();
   }
 
+  /** The sender is gone: what was handed over still arrives, lent memory goes back. */
+  end(): void {
+    for (const { sent } of this.#queue.splice(0)) sent?.();
+    this.#queuedBytes = 0;
+  }
+
   #schedulePump(delayMs: number): void {
     if (this.#pumping || this.#closed) return;
     this.#pumping = true;

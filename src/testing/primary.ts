@@ -18,7 +18,8 @@ import { BabPool } from '../core/bab/pool.js';
 import { DeviceMap } from '../core/bitmap/device-map.js';
 import { babShareMinBytes } from '../core/constants.js';
 import { isTdmfError } from '../core/errors.js';
-import { logPagesMin, pstoreBytes } from '../core/pstore/layout.js';
+import { pstoreBytes } from '../core/pstore/layout.js';
+import type { BlockDevice } from '../ports/block-device.js';
 import {
   type ClusterOptions,
   dataPath,
@@ -30,12 +31,11 @@ import {
 } from './cluster-options.js';
 import type { SimNetwork } from './link.js';
 import { NbdClient } from './nbd-client.js';
-import { SimNode } from './node.js';
+import { SimNode, type SimProcess } from './node.js';
 import { SimHost } from './sim-host.js';
 import type { SimWorld } from './world.js';
 
-/** Small devices with small regions, few of them hot: they cool and are heated all the time. */
-const simHeat = { regionMin: 16 * 1024, hotTarget: 4 };
+const pstoreOptions = { path: pstorePath, access: 'readwrite', growable: true } as const;
 
 /** A group that is started: its shared memory, for the actors and for the checkers. */
 export interface StartedGroup {
@@ -84,12 +84,17 @@ export class SimPrimary {
 
   async format(): Promise<void> {
     const process = this.node.process();
-    const device = await process.open({ path: pstorePath, access: 'readwrite', growable: true });
-    const { clock, random } = this.#world;
-    const slots = this.#options.groups;
-    await formatPstore({ device, opener: process, clock, random, slots, logPages: logPagesMin });
+    const device = await process.open(pstoreOptions);
+    await this.#formatOn(device, process);
     await device.close();
     this.node.kill();
+  }
+
+  #formatOn(device: BlockDevice, opener: SimProcess): Promise<unknown> {
+    const { clock, random } = this.#world;
+    const slots = this.#options.groups;
+    const { logPages } = this.#options;
+    return formatPstore({ device, opener, clock, random, slots, logPages });
   }
 
   /** tdmfd starts, and every group with it. `settled`: nothing of an earlier one can happen now. */
@@ -106,17 +111,26 @@ export class SimPrimary {
     });
     this.host = host;
     this.#pool = BabPool.create({ bytes: this.#options.babBytes });
-    const device = await host.main.io.open({
-      path: pstorePath,
-      access: 'readwrite',
-      growable: true,
-    });
+    const device = await host.main.io.open(pstoreOptions);
     if (!this.#is(host)) return;
-    await host.main.actors.start('pstore', startPstore, { device, opener: host.main.io });
-    for (let group = 0; group < this.#options.groups && this.#is(host); group++) {
-      const started = this.#allocate(group);
-      await this.#spawn(host, started, false);
+    try {
+      await host.main.actors.start('pstore', startPstore, { device, opener: host.main.io });
+      for (let group = 0; group < this.#options.groups && this.#is(host); group++) {
+        await this.#spawn(host, this.#allocate(group), false);
+      }
+    } catch (error) {
+      if (!isTdmfError(error) || error.code !== 'TDMF_PSTORE_DAMAGED') throw error;
+      await this.#initAgain(error.message);
     }
+  }
+
+  /** The operator makes a damaged pstore anew, as he is told to, and starts again (Rule 54c). */
+  async #initAgain(why: string): Promise<void> {
+    this.#world.trace(`operator: init: ${why}`);
+    this.kill();
+    await this.#locksFree([...this.node.disks.keys()]);
+    await this.format();
+    await this.start();
   }
 
   /** A clean stop: drains, persists, ends. */
@@ -230,7 +244,8 @@ export class SimPrimary {
       groupActor,
       pmdActor,
       recovering,
-      ...simHeat,
+      regionMin: this.#options.regionBytes,
+      hotTarget: this.#options.hotTarget,
     });
     if (!this.#is(host)) return;
     const handles = await host.ask<SharedDevices>(driverActor, { kind: 'driver.share' });

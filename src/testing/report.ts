@@ -26,7 +26,8 @@ export function summaryOf(text: string, result: SimResult): RunSummary {
 }
 
 export function lineOf(result: SimResult): string {
-  const { seed, events, simulatedMs, writes, answered, orderChecks, dirtChecks } = result;
+  const { seed, events, simulatedMs, writes, answered, orderChecks, dirtChecks, restartChecks } =
+    result;
   const cell = (text: string | number, width: number) => String(text).padStart(width);
   const faults = [...result.faults].map(([kind, count]) => `${kind}×${count}`).join(' ');
   const modes = [...result.modes].map(([mode, count]) => `${mode[0]}${count}`).join(' ');
@@ -38,6 +39,7 @@ export function lineOf(result: SimResult): string {
     cell(`${answered}/${writes}`, 10),
     cell(`o${orderChecks}`, 7),
     cell(`d${dirtChecks}`, 6),
+    cell(`k${restartChecks}`, 6),
     modes.padEnd(16),
     faults,
   ].join(' ');

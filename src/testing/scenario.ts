@@ -1,13 +1,13 @@
 /**
  * One simulated run: a safety phase with faults, in which nothing may go wrong, then a liveness
  * phase: everything is healed, and within a bound every group must be NORMAL and its mirror
- * identical (I14). The operator does what this version leaves to him: `launchrefresh -f` where a
- * group waits in TRACKING or PASSTHRU, and `launchpmd` where the PMD was stopped or refused.
+ * identical (I14), with what the operator does about it (operator.ts).
  */
 import { AssertionError as BrokenPromise } from 'node:assert';
 import { missingForConvergence, mustBeIdentical } from './checkers/convergence.js';
 import { SimCluster } from './cluster.js';
 import { type FaultLane, Faults, faultLanes, laneOf } from './faults.js';
+import { Operator } from './operator.js';
 import { Prng } from './prng.js';
 import { drawSwarm, type FaultKind, type SwarmOptions } from './swarm.js';
 import { Watch } from './watch.js';
@@ -32,6 +32,8 @@ export interface SimResult {
   /** How often the order and the dirt were looked at. */
   readonly orderChecks: number;
   readonly dirtChecks: number;
+  /** How often what a restart would report was compared with both disks. */
+  readonly restartChecks: number;
   readonly faults: ReadonlyMap<FaultKind, number>;
   /** Faults with those that were skipped. */
   readonly injected: number;
@@ -65,6 +67,7 @@ export class Scenario {
   readonly watch: Watch;
   readonly faults: Faults;
   readonly #modes = new Map<string, number>();
+  readonly #operators: readonly Operator[];
   #started = false;
   #healing = false;
   /** Lanes in which a fault is under way. */
@@ -98,7 +101,12 @@ export class Scenario {
       });
     }
     const operator = chance.fork('operator');
-    for (const group of this.cluster.histories.keys()) this.#operate(group, operator);
+    const { operatorMs, patienceMs } = options;
+    this.#operators = this.cluster.histories.map((_, group) => {
+      const habits = { lookMs: operatorMs, patienceMs };
+      return new Operator(this.cluster, group, habits, operator.fork('one'));
+    });
+    for (const one of this.#operators) this.cluster.background('the operator', () => one.run());
   }
 
   async run(): Promise<SimResult> {
@@ -129,6 +137,7 @@ export class Scenario {
   async #liveness(): Promise<void> {
     const { world, cluster } = this;
     this.#healing = true;
+    for (const operator of this.#operators) operator.healing = true;
     await world.until(() => this.#busyLanes === 0, 120_000, 'the faults end');
     await world.settled(this.faults.heal(), 60_000, 'healing');
     await world.run(this.options.fairMs);
@@ -168,22 +177,6 @@ export class Scenario {
     this.#busyLanes--;
   }
 
-  #operate(group: number, chance: Prng): void {
-    const { cluster, options } = this;
-    cluster.background('the operator', async () => {
-      for (;;) {
-        await cluster.sleep(1 + chance.below(options.operatorMs));
-        const status = await cluster.primary.status(group);
-        if (status === undefined) continue;
-        const waits = status.mode === 'PASSTHRU' || status.mode === 'TRACKING';
-        if (status.connection === 'ACCUMULATE' && (this.#healing || !waits)) {
-          await cluster.operator(group, 'launchpmd');
-        }
-        if (waits) await cluster.operator(group, 'launchrefresh', { kind: 'full' });
-      }
-    });
-  }
-
   #failureOf(error: unknown): SimFailure {
     const message = error instanceof Error ? error.message : String(error);
     const trace = this.world.lastTrace();
@@ -205,6 +198,7 @@ export class Scenario {
       answered: sum(cluster.histories.map(({ answered }) => answered)),
       orderChecks: sum(watch.groups.map(({ order }) => order.checks)),
       dirtChecks: sum(watch.groups.map(({ dirt }) => dirt.checks)),
+      restartChecks: sum(watch.groups.map(({ restart }) => restart.checks)),
       faults: this.faults.counts,
       injected: this.faults.injected,
       modes: this.#modes,

@@ -8,6 +8,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { ByteStream } from '../ports/byte-stream.js';
+import type { Clock } from '../ports/clock.js';
 import type { Ports } from '../ports/ports.js';
 import { SimActors, type SimDirectory } from './actors.js';
 import { Arenas } from './arenas.js';
@@ -134,7 +135,13 @@ export class SimHost {
   #adopt(io: SimProcess, fd: number): ByteStream {
     const known = this.#streams.get(fd);
     assert.ok(known && known.stream === undefined, 'a connection is adopted once');
-    known.stream = new SimStream(this.node.world.clock, new ThreadArenas(io));
+    const { clock } = this.node.world;
+    // A thread that is dead neither receives nor sends any more.
+    const living: Clock = {
+      ...clock,
+      after: (delayMs, fire) => clock.after(delayMs, () => void (io.alive && fire())),
+    };
+    known.stream = new SimStream(living, new ThreadArenas(io));
     return known.stream;
   }
 

@@ -12,6 +12,12 @@ interface SimPage {
   durable: Uint8Array;
 }
 
+/** All small files at one instant. */
+export interface FilesImage {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly pages: ReadonlyMap<string, Uint8Array>;
+}
+
 export class SimFiles implements FileStore {
   readonly #world: SimWorld;
   readonly #bootId: () => string;
@@ -165,6 +171,24 @@ export class SimFiles implements FileStore {
         page.durable.set(sector, at);
       }
     }
+  }
+
+  snapshot(): FilesImage {
+    const pages = new Map([...this.pages].map(([path, { live }]) => [path, live.slice()] as const));
+    return { files: new Map(this.files), pages };
+  }
+
+  restore(image: FilesImage): void {
+    this.files.clear();
+    for (const [path, bytes] of image.files) this.files.set(path, bytes);
+    for (const path of this.pages.keys()) if (!image.pages.has(path)) this.pages.delete(path);
+    for (const [path, bytes] of image.pages) {
+      // Memory of its own: a process that is dead has mapped the old one.
+      const live = new Uint8Array(new SharedArrayBuffer(bytes.length));
+      live.set(bytes);
+      this.pages.set(path, { live, durable: bytes.slice() });
+    }
+    this.#unsynced.clear();
   }
 
   #time(operation: string, path: string): Promise<void> {

@@ -29,4 +29,23 @@ const overflow: SwarmOptions = {
   safetyMs: 700,
 };
 
-export const stories: Readonly<Record<string, SwarmOptions>> = { small, refresh, overflow };
+/**
+ * Writes all over a larger device while the link is slow: what is frozen for phase b is a good part of
+ * it, takes long to send, and is not written again meanwhile.
+ */
+const frozen: SwarmOptions = {
+  ...small,
+  cluster: {
+    ...small.cluster,
+    deviceBytes: [4 * 1024 * 1024],
+    filledOf16: 1,
+    regionBytes: 256 * 1024,
+    hotTarget: 64,
+    network: { ...small.cluster.network, bytesPerMs: 4000 },
+  },
+  writers: small.writers.slice(1).map((writer) => ({ ...writer, gapMs: 20, sectorsMax: 4 })),
+  safetyMs: 1800,
+  dirtEvery: 15,
+};
+
+export const stories: Readonly<Record<string, SwarmOptions>> = { small, refresh, overflow, frozen };

@@ -12,19 +12,38 @@ export const faultKinds = [
   'link.cutAt',
   'link.stall',
   'link.silent',
+  'link.stallBack',
+  'link.halfClose',
+  'link.dead',
   'network.down',
   'secondary.kill',
   'secondary.powerCut',
   'secondary.restart',
+  'secondary.rollback',
+  'secondary.damage',
   'mirror.error',
+  'mirror.slow',
+  'mirror.hung',
+  'journal.error',
+  'journal.full',
   'primary.throw',
   'primary.thread',
   'primary.restart',
   'primary.kill',
   'primary.powerCut',
+  'primary.rollback',
+  'primary.damage',
   'local.error',
   'local.flush',
+  'local.slow',
+  'local.hung',
+  'pstore.slow',
+  'pstore.hung',
+  'pstore.error',
+  'client.stall',
+  'clock.jump',
   'load.burst',
+  'load.hotBurst',
   'operator.killrefresh',
   'operator.killpmd',
   'operator.launchrefresh',
@@ -51,6 +70,8 @@ export interface SwarmOptions {
   readonly fairMs: number;
   /** How often the operator looks at a group that waits for him. */
   readonly operatorMs: number;
+  /** How long he lets a group in TRACKING help itself. */
+  readonly patienceMs: number;
   readonly dirtEvery: number;
   /** Applications and faults wait for the first NORMAL, or a few seconds. */
   readonly calmStart: boolean;
@@ -84,6 +105,7 @@ export function smallSwarm(seed: number): SwarmOptions {
     livenessMs: 5 * 60_000,
     fairMs: 20,
     operatorMs: 20,
+    patienceMs: 0,
     dirtEvery: 7,
     calmStart: false,
   };
@@ -107,6 +129,7 @@ export function drawSwarm(seed: number): SwarmOptions {
     livenessMs: 5 * 60_000,
     fairMs: 500,
     operatorMs: chance.pick([20, 100, 1000]),
+    patienceMs: chance.pick([0, 1000, 10_000]),
     dirtEvery: chance.between(8, 40),
     calmStart: chance.chance(3, 4),
   };
@@ -137,6 +160,9 @@ function drawCluster(chance: Prng): ClusterOptions {
       windowBytes: chance.pick([64, 256, 1024]) * kib,
       bytesPerMs: chance.pick([0, 0, 200, 500, 5000]),
     },
+    regionBytes: chance.pick([64, 128, 512]) * kib,
+    hotTarget: chance.pick([1, 2, 4, 64]),
+    logPages: chance.pick([4, 4, 16]),
     drainOnStopMs: chance.pick([50, 1000, 5000]),
   };
 }
@@ -176,6 +202,10 @@ const common: readonly FaultKind[] = ['link.cut', 'secondary.kill'];
 const disruptive: readonly FaultKind[] = [
   'primary.kill',
   'primary.powerCut',
+  'primary.rollback',
+  'primary.damage',
+  'secondary.rollback',
+  'secondary.damage',
   'operator.killrefresh',
   'operator.launchrefresh',
 ];

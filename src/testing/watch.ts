@@ -5,11 +5,11 @@
 import { duty } from '../core/bab/layout.js';
 import { AckChecker } from './checkers/acks.js';
 import { checkBounds } from './checkers/bounds.js';
-import { CrashDirtChecker } from './checkers/crash-dirt.js';
 import { DirtChecker } from './checkers/dirt.js';
 import { OrderChecker } from './checkers/order.js';
+import { RestartChecker } from './checkers/restart.js';
 import type { SimCluster } from './cluster.js';
-import { recordInPstore } from './pstore-view.js';
+import { keptInPstore } from './pstore-view.js';
 import { SecondaryView } from './secondary-view.js';
 import type { Workload } from './workload.js';
 import { LateError } from './world.js';
@@ -22,9 +22,13 @@ interface Watched {
   readonly view: SecondaryView;
   readonly order: OrderChecker;
   readonly dirt: DirtChecker;
-  readonly crash: CrashDirtChecker;
   readonly acks: AckChecker;
+  readonly restart: RestartChecker;
   boots: number;
+  /** Nobody can know what differs before the next commit in an era after this one. */
+  unknownSince: string | undefined;
+  /** What lies there claims more than is true until the secondary has looked at it. */
+  unlooked: unknown;
 }
 
 export class Watch {
@@ -45,11 +49,16 @@ export class Watch {
         view,
         order: new OrderChecker(history, view),
         dirt: new DirtChecker(history, view),
-        crash: new CrashDirtChecker(history, view, cluster.primary.node, group),
         acks: new AckChecker(view),
+        restart: new RestartChecker(cluster.primary.node, group, history, view),
         boots: 0,
+        unknownSince: undefined,
+        unlooked: undefined,
       };
     });
+    cluster.onTampered = (side, what) => {
+      for (const watched of this.groups) this.#tampered(watched, side, what);
+    };
     cluster.world.afterStep = () => this.check();
   }
 
@@ -71,22 +80,40 @@ export class Watch {
       const disturbed = boots !== watched.boots;
       watched.boots = boots;
       if (disturbed) watched.order.disturbed();
-      watched.order.check();
+      const { record } = watched.view;
+      if (watched.unlooked !== undefined && watched.unlooked !== record)
+        watched.unlooked = undefined;
+      if (watched.unlooked === undefined) watched.order.check();
       if (dear || disturbed) this.checkDear(watched);
     }
     if (world.delivered % 64 === 0) for (const workload of this.#workloads) workload.checkWaiting();
   }
 
-  checkDear({ group, dirt, crash, acks }: Watched): void {
+  /** Rolled back or damaged: what was known of the other side may be wrong until a commit. */
+  #tampered(watched: Watched, side: 'primary' | 'secondary', what: 'rolledBack' | 'damaged'): void {
+    watched.unknownSince = watched.view.record?.era ?? 'none';
+    if (side === 'primary') return;
+    watched.order.forget();
+    watched.acks.forget();
+    if (what === 'damaged') watched.unlooked = watched.view.record ?? 'damaged';
+  }
+
+  checkDear(watched: Watched): void {
+    const { group, dirt, acks } = watched;
     const { primary } = this.#cluster;
     acks.check();
-    crash.check();
     const started = primary.started.get(group);
+    if (started !== undefined) checkBounds(started, primary.pool());
+    if (watched.unknownSince !== undefined) {
+      const { era } = watched.view.record ?? {};
+      if (era === watched.unknownSince || era !== started?.control.readEra().era) return;
+      watched.unknownSince = undefined;
+    }
+    watched.restart.check();
     if (started === undefined) return;
     const pool = primary.pool();
-    checkBounds(started, pool);
     // Whoever says that every block may differ has forgotten nothing.
-    if (recordInPstore(primary.node, group)?.mapAll !== false) return;
+    if (keptInPstore(primary.node, group, 'live')?.record.mapAll !== false) return;
     dirt.check(started, pool);
     if (started.control.duties === duty.append) acks.checkBelieved(started, pool);
   }

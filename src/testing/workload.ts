@@ -86,13 +86,13 @@ export class Workload {
     }
   }
 
-  /** Many large writes at once: more than a small BAB takes. */
-  burst(requests: number, sectorsMax: number, chance: Prng): void {
+  /** Many large writes at once, to the first sectors: more than a small BAB takes. */
+  burst(requests: number, sectorsMax: number, chance: Prng, within = Number.MAX_VALUE): void {
     for (let count = 0; count < requests; count++) {
       const device = chance.below(this.#history.devices.length);
       const client = this.client(device);
       if (client === undefined || this.resting || this.outstanding > outstandingMax) continue;
-      const { sectorCount } = this.#history.devices[device]!;
+      const sectorCount = Math.min(within, this.#history.devices[device]!.sectorCount);
       const sectors = Math.min(sectorCount, sectorsMax);
       const first = chance.below(sectorCount - sectors + 1);
       const write = this.#history.issue(device, first, sectors, false);

@@ -28,6 +28,8 @@ export class SimWorld {
   readonly seed: number;
   readonly random: Prng;
   readonly clock: Clock;
+  /** How far the calendar of both hosts is off; only timers and `now` are to be trusted. */
+  wallOffsetMs = 0;
   /** Events delivered so far; named in failures. */
   delivered = 0;
   /** Every disk has a number of its own, as files have. */
@@ -48,7 +50,7 @@ export class SimWorld {
     this.random = new Prng(seed);
     this.clock = {
       now: () => this.#now,
-      wallNow: () => wallStart + Math.floor(this.#now),
+      wallNow: () => wallStart + Math.floor(this.#now) + this.wallOffsetMs,
       after: (delayMs, fire) => this.after(delayMs, 'timer', fire),
       endOfTurn: (run) => {
         // A turn that is asked for from outside a step (set-up code) still ends: as an event.

@@ -11,6 +11,7 @@ export function primaryOf(change: Partial<PrimaryInfo> = {}): PrimaryInfo {
     connection: 'CONNECTED',
     problem: null,
     checkpoint: false,
+    divergence: null,
     mirrorState: 'coherent',
     mirrorStateAgeSeconds: null,
     unverified: false,
@@ -50,11 +51,14 @@ export function secondaryOf(change: Partial<SecondaryInfo> = {}): SecondaryInfo 
     rmd: 'MIRRORING',
     connection: 'CONNECTED',
     mirrorState: 'coherent',
+    checkpoint: false,
+    reco: 'none',
+    ownChanges: null,
     primary: 'pumbaa',
     secondary: 'kali:575',
     journal: '/srv/journal',
     problem: null,
-    devices: [{ name: 'F', mirror: '/dev/h' }],
+    devices: [{ name: 'F', mirror: '/dev/h', uri: null }],
     ...change,
   };
 }

@@ -11,6 +11,7 @@ import {
   type ModeLeaf,
   modeLeaves,
 } from '../../src/machines/group-mode.js';
+import { type CheckpointLeaf, checkpointLeaves } from '../../src/machines/group-mode-leaves.js';
 import {
   connectionOf,
   type LinkState,
@@ -18,7 +19,7 @@ import {
   operatorRequests,
   refusalOf,
 } from '../../src/machines/refusals.js';
-import { type Fact, modeTable } from './group-mode.table.js';
+import { checkpointTable, type Fact, modeTable } from './group-mode.table.js';
 
 const position = { era: 'e'.repeat(32), sequence: 7 };
 const samples = {
@@ -52,6 +53,22 @@ const samples = {
   'refresh.phaseBLost': { type: 'refresh.phaseBLost' },
   'refresh.failed': { type: 'refresh.failed', code: 'TDMF_JOURNAL_FULL' },
   'refresh.timedOut': { type: 'refresh.timedOut' },
+  'driver.doorShut': { type: 'driver.doorShut' },
+  'driver.doorBusy': { type: 'driver.doorBusy' },
+  'backfresh.finished': { type: 'backfresh.finished', position },
+  'backfresh.failed': { type: 'backfresh.failed', code: 'TDMF_DEVICE_FAILED' },
+  'backfresh.ended': { type: 'backfresh.ended' },
+  'backfresh.endedUntouched': { type: 'backfresh.endedUntouched' },
+  'pmd.eraTaken': { type: 'pmd.eraTaken' },
+  'lineage.adopts': { type: 'lineage.adopts' },
+  'hook.ended': { type: 'hook.ended' },
+  'hook.failed': { type: 'hook.failed', code: 'TDMF_HOOK_FAILED' },
+  'driver.markerStamped': { type: 'driver.markerStamped' },
+  'driver.markerRefused': { type: 'driver.markerRefused' },
+  'checkpoint.isOn': { type: 'checkpoint.isOn' },
+  'checkpoint.isOff': { type: 'checkpoint.isOff' },
+  'checkpoint.failed': { type: 'checkpoint.failed', code: 'TDMF_DEVICE_BUSY' },
+  'checkpoint.markerLost': { type: 'checkpoint.markerLost' },
   'tunables.set': { type: 'tunables.set', refreshTimeoutMs: 5 },
   'drain.expired': { type: 'drain.expired' },
 } as const satisfies { [Name in Fact]: Extract<GroupModeEvent, { type: Name }> };
@@ -75,6 +92,10 @@ const resting: GroupModeContext = {
   timing: false,
   timedOut: false,
   verdict: 'unknown',
+  localOk: true,
+  checkpoint: 'off',
+  normal: false,
+  quiet: false,
 };
 
 const input = {
@@ -83,19 +104,22 @@ const input = {
   tracked: false,
   kind: undefined,
   refreshTimeoutMs: 1000,
+  localOk: true,
+  checkpoint: 'off',
 } as const;
 
 function at(
   leaf: ModeLeaf,
   link: LinkState = 'connected',
   context: Partial<GroupModeContext> = {},
+  checkpoint: CheckpointLeaf = 'off',
 ) {
   const mode = leaf
     .split('.')
     .toReversed()
     .reduce<object | string>((inner, name) => (inner === '' ? name : { [name]: inner }), '');
   return groupModeMachine.resolveState({
-    value: { mode, link } as never,
+    value: { mode, link, checkpoint } as never,
     // Only a mirror that follows is drained to.
     context: { ...resting, ...(leaf.endsWith('.draining') && { verdict: 'follows' }), ...context },
   });
@@ -113,17 +137,21 @@ const named = (actions: readonly { readonly type: string; readonly params?: unkn
 
 const isRequest = (type: string) => type.startsWith('operator.');
 /** What also moves the link region, so that "nothing happens" is said of the mode only. */
-const ofTheLink = /^(?:link|lineage|pmd)\.|^operator\.killpmd$/;
+const ofOthers = /^(?:link|lineage|pmd|checkpoint)\.|^operator\.(?:killpmd|checkpoint)/;
 
 for (const leaf of modeLeaves) {
   test(`${leaf} does with every event what the table says`, (t) => {
     for (const event of events) {
       const cell = modeTable[leaf][event.type];
-      const before = at(leaf);
+      // Overrides need a PMD that does not run.
+      const link = event.type.startsWith('operator.override') ? 'stopped' : 'connected';
+      // Draining without a session is over at the next step, whatever the event is.
+      if (link === 'stopped' && leaf.endsWith('.draining')) continue;
+      const before = at(leaf, link);
       const [after, actions] = transition(groupModeMachine, before, event);
       const what = `${leaf} × ${event.type}`;
       const refusal = isRequest(event.type)
-        ? refusalOf(leaf, 'connected', event.type as never)
+        ? refusalOf(leaf, link, 'off', event.type as never)
         : undefined;
       if (cell.startsWith('TDMF_')) {
         t.is(refusal?.code, cell as never, `${what} is refused`);
@@ -136,7 +164,7 @@ for (const leaf of modeLeaves) {
       t.is(leafIn(after), cell === 'same' || cell === 'noted' ? leaf : cell, what);
       const quiet =
         actions.length === 0 && JSON.stringify(after.context) === JSON.stringify(before.context);
-      if (cell === 'same' && !ofTheLink.test(event.type)) t.true(quiet, `${what} does nothing`);
+      if (cell === 'same' && !ofOthers.test(event.type)) t.true(quiet, `${what} does nothing`);
       if (cell === 'noted') t.false(quiet, `${what} is noted`);
       if (leafIn(after).startsWith('tracking.') && !leaf.startsWith('tracking.')) {
         const does = named(actions);
@@ -154,7 +182,12 @@ test('nothing but a durable commit leads to NORMAL (I21, R8)', (t) => {
       cell === 'normal' ? [`${leaf} × ${event}`] : [],
     ),
   );
-  t.deepEqual(ways, ['refresh.committing.recording × record.saved']);
+  t.deepEqual(ways, [
+    // Row 11: an operator's word, unverified, in a new era that was durable first.
+    'tracking.entering.saving × record.saved',
+    'refresh.committing.recording × record.saved',
+    'backfresh.entering × record.saved',
+  ]);
 });
 
 test('killrefresh ends in TRACKING from every part of a refresh, never elsewhere (4.3)', (t) => {
@@ -174,7 +207,8 @@ test('a refresh whose record could not be saved goes back to where it was ordere
   };
   for (const origin of ['passthru', 'normal', 'tracking'] as const) {
     const [after, actions] = failed(origin);
-    t.is(leafIn(after), origin === 'tracking' ? 'tracking.pausing' : origin);
+    const back = { passthru: 'passthru.untracked', normal: 'normal', tracking: 'tracking.pausing' };
+    t.is(leafIn(after), back[origin]);
     t.true(named(actions).includes('revertRecord'));
     t.false(named(actions).includes('setDuties'), 'the duties had not been touched');
   }
@@ -221,20 +255,25 @@ test('what converged during the back-off goes to phase b without being told twic
 });
 
 for (const [mode, leaf] of [
-  ['passthru', 'passthru'],
+  ['passthru', 'passthru.untracked'],
   ['normal', 'normal'],
   ['tracking', 'tracking.waiting'],
   ['refresh', 'refresh.preparing.gracing'],
-  ['backfresh', 'backfresh'],
+  ['backfresh', 'backfresh.reclosing'],
 ] as const) {
   test(`a group that was left in ${mode} starts in ${leaf}`, (t) => {
-    const [snapshot] = initialTransition(groupModeMachine, { ...input, mode });
+    const [snapshot] = initialTransition(groupModeMachine, {
+      ...input,
+      mode,
+      localOk: mode !== 'backfresh',
+    });
     t.is(leafIn(snapshot), leaf);
     t.is(linkIn(snapshot), 'stopped');
     const [launched, actions] = initialTransition(groupModeMachine, {
       ...input,
       mode,
       pmdLaunched: true,
+      localOk: mode !== 'backfresh',
     });
     t.is(linkIn(launched), 'connecting');
     t.true(named(actions).includes('launchPmd'), 'the PMD that ran runs again (MD 34)');
@@ -265,7 +304,7 @@ test('launchpmd and killpmd are refused exactly when they would do nothing', (t)
       const before = at('normal', link);
       const [after, actions] = transition(groupModeMachine, before, { type });
       const moved = linkIn(after) !== link || actions.length > 0;
-      t.is(refusalOf('normal', link, type) === undefined, moved, `${link} × ${type}`);
+      t.is(refusalOf('normal', link, 'off', type) === undefined, moved, `${link} × ${type}`);
     }
   }
 });
@@ -280,7 +319,7 @@ test('the three words of the manual for a connection come from the link', (t) =>
 });
 
 test('launchrefresh starts the PMD only when the refresh is recorded (MD 34)', (t) => {
-  const stopped = at('passthru', 'stopped');
+  const stopped = at('passthru.untracked', 'stopped');
   const [saving] = transition(groupModeMachine, stopped, { type: 'operator.refreshFull' });
   t.is(linkIn(saving), 'stopped');
   const [after, actions] = transition(groupModeMachine, saving, { type: 'record.saved' });
@@ -294,5 +333,63 @@ test('every state says what it is', (t) => {
       `group.mode.${leaf}`.replace(/\.phaseA$/, '.phaseA'),
     );
     t.true((node.description?.length ?? 0) > 10, leaf);
+  }
+});
+
+const checkpointIn = (snapshot: AnyMachineSnapshot) =>
+  leafOf((snapshot.value as { checkpoint: unknown }).checkpoint);
+
+for (const leaf of checkpointLeaves) {
+  test(`a checkpoint that is ${leaf} does with every event what the table says`, (t) => {
+    for (const event of events) {
+      const cell = checkpointTable[leaf][event.type] ?? 'same';
+      const before = at('tracking.held', 'connected', {}, leaf);
+      const [after] = transition(groupModeMachine, before, event);
+      const what = `${leaf} × ${event.type}`;
+      t.is(checkpointIn(after), cell === 'same' || cell === 'noted' ? leaf : cell, what);
+      if (!event.type.startsWith('operator.checkpoint')) continue;
+      const refusal = refusalOf('tracking.held', 'connected', leaf, event.type as never);
+      t.is(refusal === undefined, cell !== 'same', `${what} is accepted when it does something`);
+    }
+  });
+}
+
+test('a checkpoint that waits for NORMAL goes on there, and only there (Rule 37, MD 45)', (t) => {
+  for (const [leaf, next] of [
+    ['queued', 'quiescing'],
+    ['ready', 'recording'],
+    ['closing', 'releasing'],
+  ] as const) {
+    const saving = at('refresh.committing.recording', 'connected', { verdict: 'follows' }, leaf);
+    const [waiting] = transition(groupModeMachine, saving, samples['driver.graced']);
+    t.is(checkpointIn(waiting), leaf);
+    const [after] = transition(groupModeMachine, waiting, { type: 'record.saved' });
+    t.is(leafIn(after), 'normal');
+    t.is(checkpointIn(after), next);
+  }
+});
+
+test('an overflow behind the marker does not cancel the checkpoint (H37)', (t) => {
+  const pending = at('normal', 'connected', { normal: true }, 'pending');
+  const [after] = transition(groupModeMachine, pending, samples['driver.overflowed']);
+  t.is(leafIn(after), 'tracking.waiting');
+  t.is(checkpointIn(after), 'pending');
+});
+
+test('under a checkpoint nothing is compared by itself (Rule 15d)', (t) => {
+  const on = at('tracking.waiting', 'connected', { checkpoint: 'on' }, 'on');
+  const [waiting] = transition(groupModeMachine, on, samples['lineage.checksum']);
+  t.is(leafIn(waiting), 'tracking.waiting');
+  const [after] = transition(groupModeMachine, waiting, { type: 'checkpoint.isOff' });
+  t.is(leafIn(after), 'refresh.preparing.saving');
+});
+
+test('no override makes half-old local devices a source, whatever the link is (I19)', (t) => {
+  for (const link of linkStates) {
+    for (const leaf of modeLeaves.filter((name) => /^backfresh|incoherent/.test(name))) {
+      for (const state of ['Normal', 'Tracking', 'Refresh'] as const) {
+        t.not(refusalOf(leaf, link, 'off', `operator.override${state}`), undefined);
+      }
+    }
   }
 });

@@ -18,6 +18,7 @@ export interface Mutation {
 }
 
 const seeds = 'seed=1..64';
+const frozen = 'story=frozen strike=load.hotBurst@refresh-900..refresh+40/20';
 const overflow = 'story=overflow strike=load.burst@refresh-200..refresh+30/2';
 
 export const mutations: readonly Mutation[] = [
@@ -91,7 +92,7 @@ export const mutations: readonly Mutation[] = [
         }`,
       ],
     ],
-    sweeps: [overflow, seeds],
+    sweeps: [frozen, overflow, seeds],
     open: 'a full refresh follows every overflow and sends everything again',
   },
   {
@@ -162,8 +163,7 @@ export const mutations: readonly Mutation[] = [
 `,
       ],
     ],
-    sweeps: [seeds],
-    open: 'not understood yet',
+    sweeps: ['story=small strike=local.error@25..all/3', 'seed=1..40 faults=local.error'],
   },
   {
     name: 'a failed write is not read back',
@@ -215,10 +215,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a flush proves what was applied while it ran',
     rule: 'Rule 24, H21',
-    file: 'core/engine/flush-policy.js',
-    edits: [[`        this.durable = this.#covers;`, `        this.durable = this.#applied;`]],
+    file: 'actors/mirror-session.js',
+    edits: [
+      [
+        `await this.#mirrorDurable(covers);`,
+        `await this.#mirrorDurable(this.#mirror.entries.applied);`,
+      ],
+    ],
     sweeps: [seeds],
-    open: 'not understood yet',
   },
   {
     name: 'durable is told before the page is synced',
@@ -269,7 +273,7 @@ export const mutations: readonly Mutation[] = [
         `moveBits(this.#frozen[device], this.#frozen[device]);`,
       ],
     ],
-    sweeps: [seeds, overflow],
+    sweeps: [frozen, seeds, overflow],
     open: 'a burst writes every block of the frozen rest again',
   },
   {
@@ -277,7 +281,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'T2, Rule 8a',
     file: 'core/engine/write-tracker.js',
     edits: [[`if (append && !this.appending && !this.#eraOpen) {`, `if (append && !append) {`]],
-    sweeps: [seeds, overflow],
+    sweeps: [frozen, seeds, overflow],
     open: 'the driver dies too seldom between an overflow and the news of it',
   },
   {
@@ -303,7 +307,52 @@ export const mutations: readonly Mutation[] = [
         `            this.writer.demote(slot);`,
       ],
     ],
-    sweeps: [seeds, overflow],
+    sweeps: [frozen, seeds, overflow],
     open: 'a full refresh follows every overflow and sends everything again',
+  },
+  {
+    name: 'regions cool without a flush',
+    rule: 'Rule 18',
+    file: 'actors/driver-heat.js',
+    edits: [[`this.#options.devices[index].device.flush(sink, 0);`, `sink.completed(0, 0);`]],
+    sweeps: [seeds],
+  },
+  {
+    name: 'a region cools without its map bits',
+    rule: 'Rule 18',
+    file: 'actors/driver-heat.js',
+    edits: [[`            this.#addDirt(deviceOf, indexOf);\n`, ``]],
+    sweeps: [seeds],
+  },
+  {
+    name: 'entries of the BAB do not pin their regions',
+    rule: 'Rule 18',
+    file: 'actors/driver-heat.js',
+    edits: [
+      [
+        `hold: (device, offset, length) => void this.#regions.pin(device, offset, length),
+        release: (device, offset, length) => this.#regions.unpin(device, offset, length),`,
+        `hold: () => undefined,
+        release: () => undefined,`,
+      ],
+    ],
+    sweeps: [seeds],
+  },
+  {
+    name: 'a write does not wait for its region to be hot',
+    rule: 'Rule 18',
+    file: 'actors/driver-heat.js',
+    edits: [
+      [
+        `        this.#waiting.push({ write, device, offset, length });
+        if (this.#late) {`,
+        `        this.#regions.want(device, offset, length);
+        this.#ask();
+        if (write >= 0)
+            return true;
+        if (this.#late) {`,
+      ],
+    ],
+    sweeps: [seeds],
   },
 ];

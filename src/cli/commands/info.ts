@@ -2,7 +2,7 @@
 import type { GroupInfo, PrimaryInfo, SecondaryInfo, TdmfInfo } from '../../info.js';
 import { client } from '../client.js';
 import { exitCodes } from '../outcome.js';
-import { printable } from '../render.js';
+import { amount, printable } from '../render.js';
 import { chosenGroups, type GroupOptions, groupQuery } from './group-options.js';
 
 export async function info(
@@ -69,13 +69,26 @@ function secondaryLines(group: SecondaryInfo): string[] {
     `  RMD..... ${group.rmd}`,
     `  Connection..... ${group.connection}`,
     `  Mirror state..... ${group.mirrorState}`,
+    `  Checkpoint State..... ${group.checkpoint ? 'On' : 'Off'}`,
+    ...(group.reco === 'none' ? [] : [`  Handed over (reco)..... ${recoWords[group.reco]}`]),
+    ...ownLines(group),
     `  Journal directory..... ${group.journal}`,
     ...problemLines(group),
     ...group.devices.flatMap((device) => [
       `Device ${device.name}:`,
       `  Mirror disk..... ${device.mirror}`,
+      ...(device.uri === null ? [] : [`  Export..... ${device.uri}`]),
     ]),
   ];
+}
+
+const recoWords = { pending: 'Begun, repeat it', done: 'Yes' } as const;
+
+function ownLines({ ownChanges }: SecondaryInfo): string[] {
+  if (ownChanges === null) return [];
+  const { changes, bytes, since } = ownChanges;
+  const what = { none: 'None', known: amount(bytes), unknown: 'Unknown, made around the export' };
+  return [`  Changes on the mirror..... ${what[changes]} (since ${since})`];
 }
 
 function heading({ group, primary, secondary }: GroupInfo): string {

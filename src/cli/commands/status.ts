@@ -1,5 +1,5 @@
 /** `status`: one line per group, and for each trouble what it is and what to type. */
-import type { GroupInfo, RefreshInfo, TdmfInfo } from '../../info.js';
+import type { GroupInfo, RefreshInfo, SecondaryInfo, TdmfInfo } from '../../info.js';
 import { client } from '../client.js';
 import { exitCodes } from '../outcome.js';
 import { amount, columns, duration, fitted, printable, progressBar } from '../render.js';
@@ -66,11 +66,21 @@ function row(group: GroupInfo): string[] {
 function details(group: GroupInfo): string[] {
   const lines: string[] = [];
   if (group.role === 'primary' && group.refresh) lines.push(refreshLine(group.refresh));
+  if (group.checkpoint)
+    lines.push('checkpoint: on; the mirror is a snapshot, open to applications');
+  if (group.role === 'secondary') lines.push(...ownLines(group));
   if (group.problem) {
     lines.push(`status: ${group.problem.message}`);
     if (group.problem.remedy !== '') lines.push(`action: ${group.problem.remedy}`);
   }
   return lines.map((line) => `       ${printable(line)}`);
+}
+
+function ownLines({ ownChanges }: SecondaryInfo): string[] {
+  if (ownChanges === null || ownChanges.changes === 'none') return [];
+  const { changes, bytes, since } = ownChanges;
+  const what = changes === 'known' ? amount(bytes) : 'an unknown amount';
+  return [`changed on the mirror: ${what} since ${since.slice(0, 19).replace('T', ' ')} UTC`];
 }
 
 export function refreshLine(refresh: RefreshInfo): string {

@@ -114,6 +114,7 @@ const fields: Fields<GroupRecord> = {
   mode: oneOf(...groupModes),
   clean: flag,
   pmdLaunched: flag,
+  launch: maybe(id),
   era: id,
   sequence: count(),
   lease: count(),

@@ -72,6 +72,11 @@ export interface GroupRecord {
   readonly clean: boolean;
   /** Whether a PMD shall run: a restart launches it again (MD 34). */
   readonly pmdLaunched: boolean;
+  /**
+   * Names that launch (Rule 50): a restart of ours is the same launch, so that killrmd on the secondary
+   * stays in force until the operator launches anew.
+   */
+  readonly launch: string | undefined;
   readonly era: string;
   /** Last stamped write of `era`; exact after a clean stop. */
   readonly sequence: number;
@@ -116,6 +121,7 @@ export function firstRecord(
     mode: 'passthru',
     clean: false,
     pmdLaunched: false,
+    launch: undefined,
     era,
     sequence: 0,
     lease: sequenceLeaseStep,
@@ -181,6 +187,26 @@ export function withCommit(record: GroupRecord, base: RecordPosition): GroupReco
     map: 'continuous',
     adopting: false,
     unverified: false,
+  };
+}
+
+/**
+ * A backfresh has made both sides equal where the mirror stands (Rule 30). What was here before is
+ * older than that, so its eras are history, and the new one begins at the mirror's position.
+ */
+export function withEqual(record: GroupRecord, base: RecordPosition, era: string): GroupRecord {
+  const equal = withCommit(record, base);
+  return {
+    ...equal,
+    era,
+    sequence: 0,
+    lease: sequenceLeaseStep,
+    released: 0,
+    history: [...equal.history, record.era].filter((one) => one !== base.era).slice(-erasKeptMax),
+    mapAll: false,
+    refresh: undefined,
+    backfresh: undefined,
+    localState: 'ok',
   };
 }
 

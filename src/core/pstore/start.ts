@@ -69,8 +69,16 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
     const first = firstRecord(group, newEra, devices, tunables);
     return { row: 'first', record: first, dirt: 'none', changes: [] };
   }
-  const cleared = { ...record, clean: false, savedMap: undefined, devices };
-  const started = withReleased(cleared, facts.released);
+  const pending = record.checkpoint === 'pending' && !facts.restarted;
+  const left: GroupRecord = {
+    ...record,
+    clean: false,
+    savedMap: undefined,
+    devices,
+    // A marker that was not effective went with the BAB (MD 28).
+    checkpoint: pending ? 'off' : record.checkpoint,
+  };
+  const started = withReleased(left, facts.released);
   const saved = record.clean && record.savedMap !== undefined;
   if (facts.restarted) {
     return { row: 'restarted', record: restarted(started, facts), dirt: 'kept', changes: [] };

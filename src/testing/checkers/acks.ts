@@ -19,6 +19,12 @@ export class AckChecker {
     this.#view = view;
   }
 
+  /** The secondary may have gone back, rightly: its disks were rolled back or damaged. */
+  forget(): void {
+    this.#era = '';
+    this.#durable = 0;
+  }
+
   /** After any event, and right after a kill or a power cut. */
   check(): void {
     const position = this.#view.durable();

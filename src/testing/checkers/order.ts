@@ -41,6 +41,12 @@ export class OrderChecker {
     this.#changes++;
   }
 
+  /** The mirror may have gone back, rightly: its disks were rolled back. */
+  forget(): void {
+    for (const cut of this.#cut) cut.fill(0);
+    this.#changes++;
+  }
+
   /** Looks when the mirror has changed since the last look, or what it claims. */
   check(): void {
     const standing = this.#view.standing();

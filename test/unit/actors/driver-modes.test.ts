@@ -92,6 +92,19 @@ test('Rule 30: after a restart clients that came before the group spoke are sent
   t.is(bench.disks[0]!.live[0], 0);
 });
 
+test('H18: what was written in PASSTHRU is on the platter before a full refresh reads it', async (t) => {
+  const bench = await DriverBench.start();
+  const client = bench.client();
+  await bench.duties(false, false, 1);
+  await client.reply(client.write(0, filled(512, 1)));
+  const [disk] = bench.disks;
+  t.not(disk!.durable[0], 1);
+  await bench.duties(false, true, 2);
+  bench.tell({ type: 'driver.markAll', compare: false, token: 3 });
+  await bench.fact('driver.markedAll', 3);
+  t.is(disk!.durable[0], 1);
+});
+
 test('I21: the end of a backfresh clears the maps, behind a shut door only', async (t) => {
   const bench = await DriverBench.start();
   bench.tell({ type: 'driver.markAll', compare: true, token: 1 });

@@ -153,19 +153,24 @@ test('launchrefresh -c in NORMAL drains first, then compares everything (H17, R1
 
 test('split: the secondary adds its own dirt when an operator ordered the refresh (row 9, Rule 10b)', async (t) => {
   const group = await trackingAlone();
+  const code = 'TDMF_LINEAGE_SPLIT';
+  const divergence = { code, hereBytes: 512, thereBytes: null, since: 5 };
+  await group.fact({ type: 'lineage.diverged', row: '9', ...divergence });
   await group.fact({
     type: 'link.refused',
-    code: 'TDMF_LINEAGE_SPLIT',
+    code,
     message: 'split',
     retryInMs: 5000,
   });
   t.is((await group.status()).reasons[0]?.code, 'TDMF_LINEAGE_SPLIT');
+  t.deepEqual((await group.status()).divergence, divergence);
   await group.operator('launchrefresh');
   t.like(await group.status(), { situation: 'refresh.preparing.awaiting' });
   t.is(group.last('pmd.lineage').lineage.order, 'smart', 'the next handshake may say so');
   group.decision = { row: '9a', action: 'smart', drain: false, ownBytes: 8192, ownSince: 5 };
   await group.reconnect();
   t.like(group.last('pmd.refresh'), { kind: 'smart', union: true });
+  t.is((await group.status()).divergence, null, 'decided');
 });
 
 test('killrefresh leaves the map as it is, and the next refresh begins with a word or a session (4.3)', async (t) => {

@@ -205,6 +205,17 @@ test('a refusal for good is ACCUMULATE with the reason, and launchpmd is a new l
   t.like(await group.status(), { connection: 'CONNECTED', problem: null });
 });
 
+test('Rule 50: after a crash it is still the same launch, so that killrmd stays in force', async (t) => {
+  const group = await GroupWorld.start();
+  await group.operator('launchpmd');
+  const { nonce } = group.last('pmd.launch');
+  const again = await GroupWorld.start({ record: group.record! });
+  t.is(again.last('pmd.launch').nonce, nonce);
+  await again.operator('killpmd');
+  await again.operator('launchpmd');
+  t.not(again.last('pmd.launch').nonce, nonce);
+});
+
 test('PASSTHRU stays PASSTHRU when the PMD connects', async (t) => {
   const group = await GroupWorld.start();
   const answer = await group.operator('launchpmd');

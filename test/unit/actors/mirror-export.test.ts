@@ -104,94 +104,94 @@ async function bench(seed = 1): Promise<ExportBench> {
 }
 
 test('what a client writes is on the mirror, read back, and known to the block', async (t) => {
-  const export_ = await bench();
-  const client = export_.connect();
-  await export_.write(client, 3 * mapBlockBytes + 512, 1024, 7);
-  await export_.write(client, 200 * mapBlockBytes - 512, 1024, 8);
+  const exported = await bench();
+  const client = exported.connect();
+  await exported.write(client, 3 * mapBlockBytes + 512, 1024, 7);
+  await exported.write(client, 200 * mapBlockBytes - 512, 1024, 8);
   const read = { command: nbdCommand.read, offset: 3 * mapBlockBytes, length: 1536 };
-  const { data } = await export_.ask(client, read);
+  const { data } = await exported.ask(client, read);
   t.deepEqual([data?.[0], data?.[512], data?.[1535]], [0, 7, 7]);
-  const mirror = export_.secondary.mirror();
+  const mirror = exported.secondary.mirror();
   t.deepEqual([mirror[200 * mapBlockBytes - 512], mirror[200 * mapBlockBytes]], [8, 8]);
-  await export_.leave(export_.last());
-  t.like(await export_.look(), { changes: 'known', bytes: 3 * mapBlockBytes });
+  await exported.leave(exported.last());
+  t.like(await exported.look(), { changes: 'known', bytes: 3 * mapBlockBytes });
 });
 
 test('Rule 10b: whole regions are marked, durably, before the first write of them', async (t) => {
-  const export_ = await bench();
-  const { secondary } = export_;
+  const exported = await bench();
+  const { secondary } = exported;
   const disk = secondary.node.disk('/m0');
   const order: string[] = [];
   disk.landed = () => order.push('mirror');
-  const client = export_.connect();
+  const client = exported.connect();
   const opened = () => secondary.node.disks.has(ownPath) && disk.holders === 1;
   await secondary.world.until(opened, 10_000, 'the mirror is held');
   secondary.node.disk(ownPath).fault = (operation) => {
     order.push(operation);
     return 0;
   };
-  await export_.write(client, 5 * mapBlockBytes, 512, 1);
-  await export_.write(client, 6 * mapBlockBytes, 512, 1);
+  await exported.write(client, 5 * mapBlockBytes, 512, 1);
+  await exported.write(client, 6 * mapBlockBytes, 512, 1);
   t.deepEqual(order.slice(-4), ['write', 'flush', 'mirror', 'mirror'], 'one sync a region');
   const { durable } = secondary.node.disk(ownPath);
   t.deepEqual([...durable.subarray(8192, 8202)], [...Array<number>(8).fill(255), 0, 0]);
 });
 
 test('a flush and a forced write are durable, a trim reads as zeroes', async (t) => {
-  const export_ = await bench();
-  const client = export_.connect();
-  await export_.write(client, 0, 4096, 9);
-  t.is((await export_.ask(client, { command: nbdCommand.flush, offset: 0, length: 0 })).error, 0);
-  const disk = export_.secondary.node.disk('/m0');
+  const exported = await bench();
+  const client = exported.connect();
+  await exported.write(client, 0, 4096, 9);
+  t.is((await exported.ask(client, { command: nbdCommand.flush, offset: 0, length: 0 })).error, 0);
+  const disk = exported.secondary.node.disk('/m0');
   t.is(disk.durable[0], 9);
   const payload = new Uint8Array(512).fill(3);
   const forced = { command: nbdCommand.write, offset: 8192, length: 512, payload, fua: true };
-  t.is((await export_.ask(client, forced)).error, 0);
+  t.is((await exported.ask(client, forced)).error, 0);
   t.is(disk.durable[8192], 3);
   const trim = { command: nbdCommand.trim, offset: 0, length: 4096 };
-  t.is((await export_.ask(client, trim)).error, 0);
+  t.is((await exported.ask(client, trim)).error, 0);
   t.is(disk.live[0], 0);
 });
 
 test('Rule 22: it is held as long as there is a client, and no longer', async (t) => {
-  const export_ = await bench();
-  const { secondary } = export_;
-  export_.connect();
-  const first = export_.last();
-  const second = export_.connect();
-  await export_.write(second, 0, 512, 1);
-  t.is(await export_.actor.ask!({ kind: 'export.clients' }), 2);
+  const exported = await bench();
+  const { secondary } = exported;
+  exported.connect();
+  const first = exported.last();
+  const second = exported.connect();
+  await exported.write(second, 0, 512, 1);
+  t.is(await exported.actor.ask!({ kind: 'export.clients' }), 2);
   t.is(secondary.node.disk('/m0').holders, 1);
   first.clientEnds();
-  await export_.write(second, 512, 512, 1);
+  await exported.write(second, 512, 512, 1);
   t.is(secondary.node.disk('/m0').holders, 1);
-  await export_.leave(export_.last());
-  t.is(await export_.actor.ask!({ kind: 'export.clients' }), 0);
-  const third = export_.connect();
-  await export_.write(third, 8 * mapBlockBytes, 512, 1);
-  await export_.leave(export_.last());
-  t.like(await export_.look(), { bytes: 2 * mapBlockBytes }, 'what was known stays known');
+  await exported.leave(exported.last());
+  t.is(await exported.actor.ask!({ kind: 'export.clients' }), 0);
+  const third = exported.connect();
+  await exported.write(third, 8 * mapBlockBytes, 512, 1);
+  await exported.leave(exported.last());
+  t.like(await exported.look(), { bytes: 2 * mapBlockBytes }, 'what was known stays known');
 });
 
 test('Rule 15c: who writes around it is noticed at the next client too, and is not forgotten', async (t) => {
-  const export_ = await bench();
-  const { secondary } = export_;
-  await export_.write(export_.connect(), 0, 512, 1);
-  await export_.leave(export_.last());
+  const exported = await bench();
+  const { secondary } = exported;
+  await exported.write(exported.connect(), 0, 512, 1);
+  await exported.leave(exported.last());
   secondary.node.disk('/m0').landings += 1;
-  t.like(await export_.look(), { changes: 'unknown' });
-  await export_.write(export_.connect(), 0, 512, 1);
-  await export_.leave(export_.last());
-  t.like(await export_.look(), { changes: 'known', bytes: deviceBytes }, 'all of it, to be safe');
+  t.like(await exported.look(), { changes: 'unknown' });
+  await exported.write(exported.connect(), 0, 512, 1);
+  await exported.leave(exported.last());
+  t.like(await exported.look(), { changes: 'known', bytes: deviceBytes }, 'all of it, to be safe');
 });
 
 for (const how of ['kill', 'powerCut'] as const) {
   test(`I5: after a ${how} what was written is marked, whenever it comes`, async (t) => {
     let known = 0;
     for (let events = 5; events < 160; events += 6) {
-      const export_ = await bench(events);
-      const { secondary } = export_;
-      const client = export_.connect();
+      const exported = await bench(events);
+      const { secondary } = exported;
+      const client = exported.connect();
       for (const block of [0, 70, 1, 140, 71]) {
         const payload = new Uint8Array(512).fill(1);
         const request = { command: nbdCommand.write, offset: block * mapBlockBytes, length: 512 };
@@ -216,19 +216,19 @@ test('a mirror that is not handed out turns clients away', async (t) => {
   const secondary = new Secondary(1, [deviceBytes]);
   await handedOut(secondary);
   await recoOf(secondary).ask({ kind: 'reco.end' });
-  const export_ = await new ExportBench(secondary).start();
-  const client = export_.connect();
+  const exported = await new ExportBench(secondary).start();
+  const client = exported.connect();
   await secondary.world.until(() => !client.connected, 10_000, 'turned away');
   t.is(secondary.node.disk('/m0').holders, 0);
-  const nobody = export_.connect('d9');
+  const nobody = exported.connect('d9');
   await secondary.world.until(() => !nobody.connected, 10_000, 'turned away');
-  t.deepEqual(export_.context.failures, []);
+  t.deepEqual(exported.context.failures, []);
 });
 
 test('a map that cannot be written fails the write, not the mirror (Rule 28b)', async (t) => {
-  const export_ = await bench();
-  const { secondary } = export_;
-  const client = export_.connect();
+  const exported = await bench();
+  const { secondary } = exported;
+  const client = exported.connect();
   const opened = () =>
     secondary.node.disks.has(ownPath) && secondary.node.disk('/m0').holders === 1;
   await secondary.world.until(opened, 10_000, 'the mirror is held');
@@ -236,20 +236,20 @@ test('a map that cannot be written fails the write, not the mirror (Rule 28b)', 
   secondary.node.disk(ownPath).fault = (operation) => (operation === 'write' ? 28 : 0);
   const payload = new Uint8Array(512).fill(1);
   const request = { command: nbdCommand.write, offset: 0, length: 512, payload };
-  t.not((await export_.ask(client, request)).error, 0);
+  t.not((await exported.ask(client, request)).error, 0);
   t.is(secondary.mirror()[0], 0);
   secondary.node.disk(ownPath).fault = undefined;
-  t.is((await export_.ask(client, request)).error, 0);
+  t.is((await exported.ask(client, request)).error, 0);
   t.is(secondary.mirror()[0], 1);
 });
 
 test('stopping it ends the clients and lets everything go', async (t) => {
-  const export_ = await bench();
-  const client = export_.connect();
-  await export_.write(client, 0, 512, 1);
-  await export_.secondary.world.settled(export_.actor.stop());
+  const exported = await bench();
+  const client = exported.connect();
+  await exported.write(client, 0, 512, 1);
+  await exported.secondary.world.settled(exported.actor.stop());
   t.false(client.connected);
-  t.is(export_.secondary.node.disk('/m0').holders, 0);
-  t.is(export_.secondary.node.disk(ownPath).holders, 0);
-  t.like(await export_.look(), { changes: 'known', bytes: mapBlockBytes });
+  t.is(exported.secondary.node.disk('/m0').holders, 0);
+  t.is(exported.secondary.node.disk(ownPath).holders, 0);
+  t.like(await exported.look(), { changes: 'known', bytes: mapBlockBytes });
 });

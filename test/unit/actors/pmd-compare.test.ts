@@ -234,6 +234,14 @@ test('the changes of the other side are done too, when that was ordered (Rule 10
   secondary.current!.cut();
   await bench.hears('link.refused');
   t.is(bench.told('link.refused')[0]!.code, 'TDMF_LINEAGE_SPLIT');
+  t.regex(
+    bench.told('link.refused')[0]!.message,
+    /: 64 KiB here, on the mirror 192 KiB since 1970-01-01 00:00:00 UTC$/,
+  );
+  t.like(bench.told('lineage.diverged')[0], {
+    code: 'TDMF_LINEAGE_SPLIT',
+    ...{ hereBytes: block, thereBytes: 3 * block, since: 1 },
+  });
   bench.refresh('r1', 'smart');
   await committed(bench);
   t.true(bench.same);

@@ -52,3 +52,21 @@ test('a secondary says its RMD, its journal and its mirrors', (t) => {
   t.regex(text, /Journal directory\.\.\.\.\. \/srv\/journal/);
   t.regex(text, /Mirror disk\.\.\.\.\. \/dev\/h/);
 });
+
+test('a secondary says whether its mirror is in the hands of others', (t) => {
+  const since = '2026-11-22T15:58:02.123Z';
+  const [device] = secondaryOf().devices;
+  const text = infoText(
+    infoOf(
+      secondaryOf({
+        ...{ checkpoint: true, reco: 'done' },
+        ownChanges: { changes: 'known', bytes: 65_536, since },
+        devices: [{ ...device!, uri: 'nbd+unix:///s0/F?socket=/s' }],
+      }),
+    ),
+  );
+  t.regex(text, /^ {2}Checkpoint State\.{5} On$/m);
+  t.regex(text, /^ {2}Handed over \(reco\)\.{5} Yes$/m);
+  t.regex(text, /^ {2}Changes on the mirror\.{5} 64\.0K \(since 2026-11-22T15:58:02\.123Z\)$/m);
+  t.regex(text, /^ {2}Export\.{5} nbd\+unix:\/\/\/s0\/F\?socket=\/s$/m);
+});

@@ -82,3 +82,17 @@ test('an event is one line: time, number, kind, type, group, fields', (t) => {
       'message:"handed\\nover to applications" seconds:0.172',
   );
 });
+
+test('a mirror in the hands of others: a checkpoint, and what they changed', (t) => {
+  const since = '2026-11-22T15:58:02.123Z';
+  const known = secondaryOf({ ownChanges: { changes: 'known', bytes: 65_536, since } });
+  t.regex(
+    statusText(infoOf(known)),
+    /\n {7}changed on the mirror: 64\.0K since 2026-11-22 15:58:02 UTC\n/,
+  );
+  const unknown = secondaryOf({ ownChanges: { changes: 'unknown', bytes: 0, since } });
+  t.regex(statusText(infoOf(unknown)), /changed on the mirror: an unknown amount since/);
+  const none = secondaryOf({ ownChanges: { changes: 'none', bytes: 0, since } });
+  t.notRegex(statusText(infoOf(none)), /changed/);
+  t.regex(statusText(infoOf(primaryOf({ checkpoint: true }))), /\n {7}checkpoint: on;/);
+});

@@ -1,7 +1,6 @@
 /** What the operator is asked before data is lost (I19), and when. */
 import test from 'ava';
 import { lossOf, mustBeMeant, refuseUnless } from '../../../src/server/confirm.js';
-import { bytesInWords, timeInWords } from '../../../src/server/words.js';
 import { primaryOf } from '../../helpers/infos.js';
 
 const clean = primaryOf();
@@ -33,13 +32,28 @@ test("the manual's batch files run as they are; at a terminal somebody is asked"
   t.throws(() => refuseUnless({ loss: 'x', must: true }, false, false), { message: 'x' });
 });
 
-test('amounts and times are words', (t) => {
-  t.deepEqual([0, 512, 65_536, 1.5 * 2 ** 20, 123 * 2 ** 30].map(bytesInWords), [
-    '0 bytes',
-    '512 bytes',
-    '64 KiB',
-    '1.5 MiB',
-    '123 GiB',
-  ]);
-  t.is(timeInWords(0), '1970-01-01 00:00:00 UTC');
+test('I19: a refresh that overwrites changes of the mirror needs --yes, whatever its kind', (t) => {
+  const confirm = { code: 'TDMF_CONFIRM' };
+  const code = 'TDMF_LINEAGE_SPLIT';
+  const since = '2026-11-22T15:58:02.000Z';
+  const apart = (thereBytes: number | null) =>
+    primaryOf({ divergence: { code, hereBytes: 0, thereBytes, since } });
+  for (const kind of ['smart', 'checksum', 'full']) {
+    const error = t.throws(() => mustBeMeant('launchrefresh', { kind }, apart(65_536)), confirm);
+    t.is(
+      error?.message,
+      '64 KiB was changed on the mirror since 2026-11-22 15:58:02 UTC; the refresh overwrites it',
+    );
+  }
+  t.throws(() => mustBeMeant('launchrefresh', {}, apart(null)), {
+    message: /nobody knows how much/,
+  });
+  t.notThrows(() => mustBeMeant('launchrefresh', { yes: true }, apart(null)));
+  t.notThrows(() => mustBeMeant('launchrefresh', {}, apart(0)), 'a drill');
+  const checkpointed = primaryOf({
+    divergence: { code: 'TDMF_LINEAGE_UNVERIFIED', hereBytes: 0, thereBytes: 9, since },
+  });
+  t.notThrows(() => mustBeMeant('launchrefresh', { kind: 'checksum' }, checkpointed));
+  t.throws(() => mustBeMeant('launchrefresh', { terminal: true }, checkpointed), confirm);
+  t.notThrows(() => mustBeMeant('launchrefresh', {}, primaryOf()));
 });

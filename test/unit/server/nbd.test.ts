@@ -6,6 +6,7 @@ import { home } from '../../../src/config/home.js';
 import { SystemClock } from '../../../src/io/system-clock.js';
 import type { Log } from '../../../src/ports/log.js';
 import type { ActorSystem } from '../../../src/runtime/pool.js';
+import type { MirrorExports } from '../../../src/server/mirror-exports.js';
 import { openNbd } from '../../../src/server/nbd.js';
 import type { PrimaryGroups } from '../../../src/server/primary-groups.js';
 import { infoData, OPT, option, u32 } from '../../helpers/nbd-bytes.js';
@@ -16,10 +17,11 @@ test('a client whose driver is not there is closed, and nobody else is hurt (I11
   t.teardown(() => scratch.remove());
   const group = { config: { devices: [{ name: 'd0' }], note: '' }, sizes: [1 << 20] };
   const groups = { all: () => [[0, group]], started: () => group } as unknown as PrimaryGroups;
+  const mirrors = { list: () => [], find: () => undefined } as unknown as MirrorExports;
   const system = { address: () => ({ tell: () => false }) } as unknown as ActorSystem;
   const where = { ...home(scratch.path('home')), nbdSocket: scratch.path('nbd.sock') };
   const log: Log = { write: () => undefined, with: () => log };
-  const close = await openNbd(where, groups, system, new SystemClock(), log);
+  const close = await openNbd(where, groups, mirrors, system, new SystemClock(), log);
   t.teardown(close);
   for (let client = 0; client < 3; client++) {
     const socket = connect(where.nbdSocket);
