@@ -137,7 +137,9 @@ async function openBlockServer(
   const { nodeId } = node;
   const pool = new SharedPool(config.bab, io);
   const shared = { home, system, log, publish, nodeId, version, io, clock };
-  const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });
+  const { hotRegionMb, hotRegions, tcpWindow: tcpWindowKb } = config;
+  const settings = { pstorePath, tcpWindowKb, hotRegionMb, hotRegions };
+  const primary = new PrimaryGroups({ ...shared, ...settings, pool });
   const mirrors = new MirrorExports({ home, system, io, log });
   const door = { address: config.address, port: config.port };
   const secondary = new SecondaryGroups({ ...shared, ...door, mirrors });
