@@ -17,6 +17,7 @@ import { markBits } from '../core/bitmap/mark-bits.js';
 import { sectorBytes } from '../core/constants.js';
 import { Rate } from '../core/engine/rate.js';
 import { Refresh } from '../core/engine/refresh.js';
+import { type ApplicationCounters, RefreshPace } from '../core/engine/refresh-pace.js';
 import type { Window } from '../core/engine/window.js';
 import { TdmfError } from '../core/errors.js';
 import type { Differs, Dirt, Welcome } from '../core/wire/messages.js';
@@ -62,6 +63,8 @@ export class PmdRefresh {
   #passRested = false;
   #passTimer: TimerHandle | undefined;
   readonly #writeRate = new Rate();
+  readonly #pace = new RefreshPace();
+  #paceTimer: TimerHandle | undefined;
   #bootId: string | undefined;
   #sameMirror = false;
   #union = false;
@@ -98,6 +101,8 @@ export class PmdRefresh {
         refresh: this.engine,
         compares: this.kind !== 'full' && this.#options.maps.some((map) => map.compare.count > 0),
         changed: this.#options.changed,
+        mayRead: () => this.#mayRead(),
+        read: (bytes) => this.#pace.spent(bytes),
         failed: (path, errno) => this.#readFailed(path, errno),
       });
     }
@@ -221,6 +226,7 @@ export class PmdRefresh {
   /** The refresh is over: committed, or killed. What was not acknowledged stays marked. */
   async end(committed: boolean): Promise<void> {
     this.#passTimer?.cancel();
+    this.#paceTimer?.cancel();
     if (!committed) {
       this.#sender?.reset();
       if (this.engine.phase === 'b') this.engine.abort();
@@ -272,9 +278,40 @@ export class PmdRefresh {
   }
 
   sampleWrites(): number {
+    return this.#writeRate.sample(this.#context.clock.now(), this.#applications().written);
+  }
+
+  /** REFRESHRATE. */
+  set limitBytesPerSecond(limit: number) {
+    this.#pace.limitBytesPerSecond = limit;
+    this.#options.changed();
+  }
+
+  #applications(): ApplicationCounters {
     const { devices } = this.#options.reader.control.snapshot();
-    const sectors = devices.reduce((sum, device) => sum + device.sectorsWritten, 0);
-    return this.#writeRate.sample(this.#context.clock.now(), sectors * sectorBytes);
+    let read = 0;
+    let written = 0;
+    for (const device of devices) {
+      read += device.sectorsRead * sectorBytes;
+      written += device.sectorsWritten * sectorBytes;
+    }
+    return { read, written };
+  }
+
+  /** Phase a leaves room for applications; when it must wait, it goes on by itself. */
+  #mayRead(): boolean {
+    if (this.#state !== 'a') return true;
+    const { clock } = this.#context;
+    const now = clock.now();
+    if (this.#pace.wantsSample(now)) this.#pace.sample(now, this.#applications());
+    const waitMs = this.#pace.waitMs(now);
+    if (waitMs === 0) return true;
+    const over = this.#context.guard(() => {
+      this.#paceTimer = undefined;
+      this.#options.changed();
+    });
+    this.#paceTimer ??= clock.after(waitMs, over);
+    return false;
   }
 
   get #walking(): boolean {

@@ -122,6 +122,7 @@ class Pmd implements Actor<PmdMessage> {
       }
       case 'pmd.tunables':
         talk.tunables = message;
+        this.#limitRefresh();
         break;
     }
   }
@@ -180,8 +181,14 @@ class Pmd implements Actor<PmdMessage> {
     });
     void run.useDevices(this.#devices);
     this.#talk.startRun(run);
+    this.#limitRefresh();
     this.#tick?.cancel();
     this.#tellProgress();
+  }
+
+  #limitRefresh(): void {
+    const { run, tunables } = this.#talk;
+    if (run !== undefined) run.limitBytesPerSecond = tunables.refreshRateKb * 1024;
   }
 
   #backfresh(refreshId: string, compareAll: boolean): void {

@@ -43,6 +43,9 @@ export interface RefreshSenderOptions {
   readonly refresh: Refresh;
   /** There is something to compare: memory for it is needed too. */
   readonly compares: boolean;
+  /** May this much be read now? Says so later, by `changed`, when it may not. */
+  readonly mayRead: () => boolean;
+  readonly read: (bytes: number) => void;
   /** Something became ready to be sent, or memory became free. */
   readonly changed: () => void;
   readonly failed: (path: string, errno: number) => void;
@@ -119,7 +122,7 @@ export class RefreshSender implements CompletionSink {
     const { refresh } = this.#options;
     let unsent = this.#unsentBytes();
     while (this.#free.length > 0 && this.#probed === undefined && !this.#closed) {
-      if (this.#queue.length >= queueMax) return;
+      if (this.#queue.length >= queueMax || !this.#options.mayRead()) return;
       if (unsent > 0 && unsent + babEntryPayloadMax > creditBytes) return;
       const known = refresh.walkOffset < (this.#dataUntil[refresh.walkDevice] ?? 0);
       if (!refresh.take(known ? this.#readMax : zeroBlocksMax, this.#context.clock.now())) return;
@@ -287,6 +290,7 @@ export class RefreshSender implements CompletionSink {
     this.#queue.push(item);
     this.#reading[tag] = item;
     this.#readCount += 1;
+    this.#options.read(vector.totalBytes);
     devices[device]!.read(vector, first * mapBlockBytes, this, tag);
   }
 
