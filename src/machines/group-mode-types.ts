@@ -45,6 +45,8 @@ export type GroupModeEvent =
   | { type: 'lineage.smart' }
   | { type: 'lineage.checksum' }
   | { type: 'lineage.waits'; code: string }
+  /** There is no session, because the table refuses this mirror. */
+  | { type: 'lineage.refused'; code: string }
   | { type: 'refresh.converged' }
   | { type: 'refresh.frozenRead' }
   | { type: 'refresh.committed'; position: ModePosition }

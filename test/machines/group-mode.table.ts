@@ -121,6 +121,7 @@ const deaf: Readonly<Record<Fact, Cell>> = {
   'backfresh.endedUntouched': 'same',
   'pmd.eraTaken': 'same',
   'lineage.adopts': 'same',
+  'lineage.refused': 'same',
   'hook.ended': 'same',
   'hook.failed': 'same',
   'driver.markerStamped': 'same',
@@ -177,6 +178,7 @@ const lostSession = {
 } as const;
 /** Phase a is left for the limit of before, and begun anew when the mirror was set back. */
 const phaseA = {
+  'lineage.refused': 'tracking.held',
   'refresh.timedOut': 'tracking.pausing',
   'lineage.checksum': 'refresh.preparing.saving',
 } as const;
@@ -247,6 +249,8 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
       'lineage.smart': 'refresh.preparing.clearing',
       'lineage.checksum': 'refresh.preparing.saving',
       'lineage.waits': 'tracking.held',
+      'operator.refreshFull': 'refresh.preparing.saving',
+      'operator.refreshChecksum': 'refresh.preparing.saving',
     },
     'refresh.preparing.draining': {
       ...refreshRow,

@@ -61,6 +61,7 @@ const samples = {
   'backfresh.endedUntouched': { type: 'backfresh.endedUntouched' },
   'pmd.eraTaken': { type: 'pmd.eraTaken' },
   'lineage.adopts': { type: 'lineage.adopts' },
+  'lineage.refused': { type: 'lineage.refused', code: 'TDMF_LINEAGE_SPLIT' },
   'hook.ended': { type: 'hook.ended' },
   'hook.failed': { type: 'hook.failed', code: 'TDMF_HOOK_FAILED' },
   'driver.markerStamped': { type: 'driver.markerStamped' },

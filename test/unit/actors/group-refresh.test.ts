@@ -299,6 +299,33 @@ test('a smart refresh whose mirror was set back meanwhile begins anew and compar
   );
 });
 
+test('a refresh whose mirror is refused meanwhile ends, so that what the reason says can be typed', async (t) => {
+  const group = await normal();
+  await group.operator('launchrefresh');
+  await group.cut();
+  const code = 'TDMF_LINEAGE_UNRELATED';
+  await group.fact({ type: 'link.refused', code, message: 'unrelated', retryInMs: 5000 });
+  const status = await group.status();
+  t.like(status, { mode: 'TRACKING', situation: 'tracking.held' });
+  t.is(status.reasons[0]?.code, code);
+  t.like(
+    group.events.find(({ type }) => type === 'refresh.failed'),
+    { code },
+  );
+  await group.operator('launchrefresh', { kind: 'full' });
+  t.like(group.last('pmd.refresh'), { kind: 'full' });
+});
+
+test('an order that the secondary refuses can be replaced by the one that its reason names', async (t) => {
+  const group = await trackingAlone();
+  const code = 'TDMF_LINEAGE_NEWER';
+  await group.fact({ type: 'link.refused', code, message: 'newer', retryInMs: 5000 });
+  await group.operator('launchrefresh');
+  t.like(await group.status(), { situation: 'refresh.preparing.awaiting' });
+  await group.operator('launchrefresh', checksum);
+  t.is(group.last('pmd.lineage').lineage.order, 'checksum');
+});
+
 for (const kind of ['smart', 'checksum'] as const) {
   test(`a ${kind} refresh that was stopped cleanly goes on as one of its kind (R10)`, async (t) => {
     const group = await normal();
