@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { succeed } from '../../helpers/daemon.js';
+import { openDirectory } from './mounts.js';
 import type { Scope } from './scope.js';
 
 /** Debian keeps them off the path. */
@@ -95,4 +96,11 @@ export class Postgres {
   async checksums(): Promise<void> {
     await this.run('pg_checksums', '-c', '-D', this.#data);
   }
+}
+
+/** A directory for sockets, out of the way of the data. */
+export async function socketsFor(scope: Scope): Promise<string> {
+  const sockets = openDirectory(scope);
+  await succeed('chown', ['postgres:postgres', sockets]);
+  return sockets;
 }
