@@ -35,6 +35,7 @@ const facts = [
   { type: 'driver.cleared' },
   { type: 'pmd.dropped' },
   { type: 'pmd.drained' },
+  { type: 'turn.taken' },
   { type: 'pmd.poisoned', position },
   { type: 'link.connected' },
   { type: 'link.lost' },
