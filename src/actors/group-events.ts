@@ -113,6 +113,8 @@ export interface GroupEventPayloads {
   /** Not stopped cleanly: PASSTHRU until the operator gives launchrefresh -f. */
   'group.uncleanStart': { readonly was: ModeWord; readonly code: string; readonly remedy: string };
   /** Rule 33: local devices changed while the group was stopped. */
+  /** Rule 54c: the group has run on this home, and the pstore has no record of it. */
+  'group.forgotten': { readonly code: string; readonly remedy: string };
   'group.unverified': { readonly changes: readonly string[] };
   /** Rule 40: a write waited SYNCMODETIMEOUT; so many were answered, and none waits for now. */
   'sync.timedOut': { readonly waited: number };

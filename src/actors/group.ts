@@ -152,6 +152,10 @@ class Group implements Actor<GroupMessage> {
       const { remedy } = errorTable.TDMF_UNCLEAN_START;
       this.#news.publish('group.uncleanStart', { was: from, code: 'TDMF_UNCLEAN_START', remedy });
     }
+    if (row === 'first' && this.#options.known === true) {
+      const { remedy } = errorTable.TDMF_PSTORE_FORGOT;
+      this.#news.publish('group.forgotten', { code: 'TDMF_PSTORE_FORGOT', remedy });
+    }
     if (changes.length > 0) this.#news.publish('group.unverified', { changes });
     if (was !== record.mode) {
       const to = modeWord(record.mode);

@@ -38,7 +38,7 @@ import type { Superblock } from '../core/pstore/superblock.js';
 import type { DeviceCalls } from './device-calls.js';
 import type { HeatAnswer, HeatChanges, HeatDevice, HeatDirt, HeatOpen } from './heat-messages.js';
 import { changesFrom } from './heat-messages.js';
-import { pstoreFailed } from './pstore-format.js';
+import { type PstorePlace, pstoreFailed } from './pstore-format.js';
 
 /** The part of a slot that concerns us; the pstore owns it. */
 export interface HeatSlot {
@@ -79,6 +79,7 @@ interface Written {
 }
 
 const EIO = 5;
+const ENOSPC = 28;
 
 export class PstoreHeat {
   readonly damage: string[] = [];
@@ -99,6 +100,7 @@ export class PstoreHeat {
 
   /** `slots`: by group, those that hold a record. */
   constructor(
+    place: PstorePlace,
     calls: DeviceCalls,
     superblock: Superblock,
     crc32c: Crc32c,
@@ -108,7 +110,8 @@ export class PstoreHeat {
     this.#superblock = superblock;
     this.#crc32c = crc32c;
     this.#slots = slots;
-    this.#heap = new Heap(pstoreBytes(superblock.slots) / pstorePageBytes);
+    const end = (place.capacityBytes ?? Number.MAX_SAFE_INTEGER) / pstorePageBytes;
+    this.#heap = new Heap(pstoreBytes(superblock.slots) / pstorePageBytes, Math.floor(end));
   }
 
   /** @throws TDMF_PSTORE_FAILED */
@@ -187,7 +190,10 @@ export class PstoreHeat {
     this.settle(0);
   }
 
-  /** A driver begins: only its changes count from now on. */
+  /**
+   * A driver begins: only its changes count from now on.
+   * @throws TDMF_PSTORE_FULL before anything of the group is hot
+   */
   open({ group, devices, regionMin }: HeatOpen): HeatAnswer {
     const token = (this.#groups.get(group)?.token ?? 0) + 1;
     const images = devices.map((device, index) => this.#imageOf(group, device, index));
@@ -195,6 +201,10 @@ export class PstoreHeat {
       ({ sizeBytes }, index) =>
         images[index]?.geometry ?? heatGeometry(sizeBytes, regionMin ?? undefined),
     );
+    const fresh = geometries.filter((_, index) => images[index] === undefined);
+    if (!this.#heap.hasRoom(fresh.map(imagePagesOf))) {
+      throw new TdmfError('TDMF_PSTORE_FULL', { path: this.#calls.device.path });
+    }
     this.#groups.set(group, { token, devices, geometries });
     for (const gone of this.#queue.filter(({ asked }) => asked.group === group)) {
       gone.reject(new TdmfError('TDMF_ACTOR_GONE', { actor: `g${group}/driver` }));
@@ -364,6 +374,7 @@ export class PstoreHeat {
       image.distrust();
       const allocation = this.#nextAllocation++;
       const extent = this.#heap.allocate(imagePagesOf(image.geometry), allocation);
+      if (extent === undefined) return undo(-ENOSPC);
       const { nodeId } = this.#superblock;
       const place = { nodeId, slot: slot.slot, device, allocation };
       const one: Known = { place, extent, image, current: 0, saved: 0, damage: undefined };

@@ -33,7 +33,7 @@ import { hooksActor, startHooks } from './hooks.js';
 import { MirrorExports } from './mirror-exports.js';
 import { openNbd } from './nbd.js';
 import { PrimaryGroups } from './primary-groups.js';
-import { ensurePstore, mustExist, openPstore } from './pstore-file.js';
+import { ensurePstore, mustBeNewest, mustExist, openPstore } from './pstore-file.js';
 import { SecondaryGroups } from './secondary-groups.js';
 import { SecondaryVerbs } from './secondary-verbs.js';
 import { SharedPool } from './shared-pool.js';
@@ -130,9 +130,11 @@ async function openBlockServer(
   const pstore = await system.spawnLocal({
     id: 'pstore',
     start: startPstore,
-    options: { device: await openPstore(io, pstorePath), opener: io },
+    options: await openPstore(io, pstorePath),
   });
-  const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
+  const node = await pstore.ask<{ nodeId: string; sequence: number }>({ kind: 'pstore.node' });
+  await mustBeNewest(home.pstoreSeen, pstorePath, node);
+  const { nodeId } = node;
   const pool = new SharedPool(config.bab, io);
   const shared = { home, system, log, publish, nodeId, version, io, clock };
   const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });

@@ -99,8 +99,9 @@ export class PrimaryGroups {
         },
       };
       this.#started.set(group, started);
+      const known = await exists(home.groupFile('p.cur', group));
       try {
-        await this.#spawn(group, started, false);
+        await this.#spawn(group, started, false, known);
         // Only now: a group that was refused must not take the device of another at the next boot.
         await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
       } catch (error) {
@@ -245,7 +246,7 @@ export class PrimaryGroups {
     await this.#inTurn(group, async () => {
       // Stopped meanwhile: its slot of the BAB may be another group's by now (Rule 42a).
       if (this.#started.get(group) !== started) return;
-      await this.#spawn(group, started, true);
+      await this.#spawn(group, started, true, true);
       this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
     });
   }
@@ -282,7 +283,12 @@ export class PrimaryGroups {
     return primaryInfo(started, status, pool.pool, home, pstorePath, now);
   }
 
-  async #spawn(group: number, started: StartedGroup, recovering: boolean): Promise<void> {
+  async #spawn(
+    group: number,
+    started: StartedGroup,
+    recovering: boolean,
+    known: boolean,
+  ): Promise<void> {
     const { system, nodeId, version } = this.#options;
     const { config, shared } = started;
     const set = `g${group}`;
@@ -340,6 +346,7 @@ export class PrimaryGroups {
         control: shared.control,
         shared,
         mapFile: this.#options.home.groupFile('p.map', group),
+        known,
         restarted: recovering,
         tunables: config.tunables,
         devices: await stampsOf(config, started.sizes),
