@@ -3,7 +3,9 @@
  * entries in the BAB belong to, and what of the sequence lease the driver may use: both are told
  * only after they are durable (Rules 8a, 8c). Decides nothing about modes.
  */
+
 import { assert } from '../core/assert.js';
+import { mapToldOf } from '../core/engine/handshake.js';
 import type { GroupRecord, RecordedBackfresh } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
 import type {
@@ -52,7 +54,6 @@ export class GroupCommands {
   #dropping = false;
   #lease = 0;
   #lineage = '';
-
   constructor(context: ActorContext, neighbours: Neighbours, nodeId: string) {
     const { clock } = context;
     const guarded = (run: () => void) => context.guard(run);
@@ -183,10 +184,6 @@ export class GroupCommands {
     this.#pmd.tell({ type: 'pmd.backfreshEnd', refreshId, handOver });
   }
 
-  offerEra(adopt: boolean): void {
-    this.#pmd.tell({ type: 'pmd.adoptMirror', adopt });
-  }
-
   checkpointOff(): void {
     this.#pmd.tell({ type: 'pmd.checkpointOff' });
   }
@@ -246,7 +243,7 @@ export class GroupCommands {
       base: durable.base,
       chain: durable.chain,
       history: durable.history,
-      map: durable.map,
+      map: mapToldOf(durable, orderOf(durable)),
       dirty: durable.mapAll || durable.mode === 'tracking',
       appending: this.#appending,
       past: durable.past,

@@ -106,8 +106,6 @@ export interface GroupEventPayloads {
   /** Effective on the secondary, or over. */
   'checkpoint.changed': { readonly on: boolean };
   'checkpoint.failed': { readonly on: boolean; readonly code: string; readonly message: string };
-  /** Rule 40: writers no longer wait for the secondary, or do again. */
-  'sync.degraded': { readonly degraded: boolean; readonly waited: number };
   /** T2: the last write that went into the BAB; later ones are tracked. */
   'bab.overflowed': { readonly position: Position };
   /** H48: the secondary refused this entry twice; it and all later ones are tracked. */
@@ -115,6 +113,8 @@ export interface GroupEventPayloads {
   /** Not stopped cleanly: PASSTHRU until the operator gives launchrefresh -f. */
   'group.uncleanStart': { readonly was: ModeWord; readonly code: string; readonly remedy: string };
   /** Rule 33: local devices changed while the group was stopped. */
+  /** Rule 54c: the group has run on this home, and the pstore has no record of it. */
+  'group.forgotten': { readonly code: string; readonly remedy: string };
   'group.unverified': { readonly changes: readonly string[] };
   /** Rule 40: a write waited SYNCMODETIMEOUT; so many were answered, and none waits for now. */
   'sync.timedOut': { readonly waited: number };

@@ -20,9 +20,9 @@ export class GroupFacts {
   readonly #tunables: GroupTunables;
 
   constructor(hands: GroupHands, machine: GroupMachine, tunables: GroupTunables) {
-    this.#tunables = tunables;
     this.#hands = hands;
     this.#machine = machine;
+    this.#tunables = tunables;
   }
 
   receive(message: GroupMessage): void {
@@ -86,6 +86,9 @@ export class GroupFacts {
         this.#machine.judgedBy(undefined);
         news.connected(message.peer, message.mirrorState);
         this.#machine.send({ type: 'link.connected' });
+        this.#machine.send({
+          type: message.checkpoint === 'on' ? 'checkpoint.isOn' : 'checkpoint.isOff',
+        });
         break;
       case 'lineage.diverged': {
         const { code, hereBytes, thereBytes, since } = message;
@@ -95,6 +98,8 @@ export class GroupFacts {
       case 'link.decided':
         if (message.action !== 'wait') news.divergence = undefined;
         news.decided(message);
+        // The PMD offers the era; whether both sides are equal is known now, not when it is taken.
+        this.#hands.adopts = message.action === 'era' && message.code !== undefined;
         this.#machine.judgedBy(message);
         break;
       case 'link.lost':
@@ -165,6 +170,8 @@ export class GroupFacts {
     else {
       const type = message.retryInMs > 0 ? 'link.refused' : 'link.refusedForGood';
       this.#machine.send({ type });
+      const { code } = message;
+      if (code.startsWith('TDMF_LINEAGE_')) this.#machine.send({ type: 'lineage.refused', code });
     }
   }
 

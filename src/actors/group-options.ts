@@ -10,6 +10,8 @@ export interface GroupOptions {
   readonly shared?: GroupShared;
   /** Where a clean stop leaves the map; without it only the pstore remembers it. */
   readonly mapFile?: string;
+  /** The group ran on this home before: then the pstore should know it (Rule 54c). */
+  readonly known?: boolean;
   /** Actors of this start were here before and failed; the shared memory is theirs (H23). */
   readonly restarted?: boolean;
   /** The local devices as they are now, in the order of the configuration (Rule 33). */
@@ -20,6 +22,7 @@ export interface GroupOptions {
   readonly pmd?: string;
   readonly pstore?: string;
   readonly hooks?: string;
+  readonly turns?: string;
 }
 
 export type GroupQuestion =

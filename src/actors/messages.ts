@@ -141,7 +141,7 @@ export type GroupMessage =
   /** A write was answered with EIO, because the pstore could not mark its region hot (Rule 28b). */
   | { type: 'driver.heatFailed'; code: string; message: string }
   | { type: 'link.connecting' }
-  | { type: 'link.connected'; peer: string; mirrorState: MirrorState }
+  | { type: 'link.connected'; peer: string; mirrorState: MirrorState; checkpoint: 'off' | 'on' }
   /**
    * What the lineage table says of this session (correctness.md 6), after `link.connected`. `drain`:
    * `pmd.drained` follows when everything appended before is durable over there (R1).

@@ -101,7 +101,8 @@ export class MirrorStream {
   /** After a commit: the tail of the chain is the refresh's own journal. */
   adopted(era: string, durable: number): void {
     this.#core.era = era;
-    this.#core.durable = durable;
+    // Entries behind the mark may be durable already: what was acknowledged never goes back.
+    this.#core.durable = Math.max(this.#core.durable, durable);
     this.#core.direct = false;
     this.received = this.#core.chain.tail!.received;
   }

@@ -121,7 +121,7 @@ class Pmd implements Actor<PmdMessage> {
         break;
       }
       case 'pmd.tunables':
-        talk.tunables = message;
+        talk.tune(message);
         break;
     }
   }
@@ -174,7 +174,8 @@ class Pmd implements Actor<PmdMessage> {
       maps: this.#maps,
       reader: this.#reader,
       poolSlot: this.#options.shared.poolSlot,
-      chunkBytes: this.#talk.tunables.chunkSizeKb * 1024,
+      chunkBytes: () => this.#talk.tunables.chunkSizeKb * 1024,
+      rateKb: () => this.#talk.tunables.refreshRateKb,
       tell: (message) => this.#tell(message),
       changed: () => this.#talk.schedule(),
     });

@@ -1,6 +1,5 @@
 /**
- * Makes and enlarges a pstore (`tdmfctl init`). The superblock comes last and its copies one after
- * the other, each durable before the next: a crash in between leaves no pstore, or the old one.
+ * Makes a pstore (`tdmfctl init`). The superblock comes last and its copies one after the other, each durable before the next: a crash in between leaves no pstore, or the old one.
  * Nothing of an older pstore on the same device survives a format (Rule 54c: no lineage).
  */
 import type { Crc32c } from '../core/checksum.js';
@@ -16,6 +15,7 @@ import {
 import {
   type ChosenSuperblock,
   chooseSuperblock,
+  type DecodedSuperblock,
   decodeSuperblock,
   encodeSuperblock,
   hexOfBytes,
@@ -29,6 +29,8 @@ import { DeviceCalls } from './device-calls.js';
 export interface PstorePlace {
   readonly device: BlockDevice;
   readonly opener: DeviceOpener;
+  /** Of a block device; a file grows. */
+  readonly capacityBytes?: number | undefined;
 }
 
 export interface FormatOptions extends PstorePlace {
@@ -60,22 +62,7 @@ export async function formatPstore(options: FormatOptions): Promise<Superblock> 
   return superblock;
 }
 
-/**
- * Makes room for more groups; never for fewer, since a slot may be in use.
- * @throws TDMF_USAGE, TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_FAILED
- */
-export async function resizePstore(place: PstorePlace, slots: number): Promise<Superblock> {
-  checkSlots(slots);
-  const calls = new DeviceCalls(place.device, place.opener);
-  const crc32c = checksumOf(place.opener.digest);
-  const before = await readSuperblock(calls, crc32c);
-  if (slots <= before.slots) return before;
-  await zeroDurably(calls, pstoreBytes(before.slots), pstoreBytes(slots));
-  const superblock = { ...before, slots, sequence: before.sequence + 1 };
-  await writeSuperblock(calls, superblock, crc32c);
-  return superblock;
-}
-
+/** @throws TDMF_PSTORE_DAMAGED, TDMF_PSTORE_VERSION, TDMF_PSTORE_OLD, TDMF_PSTORE_MOVED */
 export async function readSuperblock(calls: DeviceCalls, crc32c: Crc32c): Promise<Superblock> {
   const { path } = calls.device;
   const bytes = await calls.read(0, superblockBytes);
@@ -83,11 +70,11 @@ export async function readSuperblock(calls: DeviceCalls, crc32c: Crc32c): Promis
   if (bytes.length < superblockBytes) {
     throw new TdmfError('TDMF_PSTORE_DAMAGED', { path, what: 'it is shorter than its superblock' });
   }
-  const chosen: ChosenSuperblock = chooseSuperblock(
-    decodeSuperblock(bytes.subarray(0, pstorePageBytes), crc32c),
-    decodeSuperblock(bytes.subarray(pstorePageBytes), crc32c),
-  );
-  if (chosen.problem === undefined) return chosen.superblock;
+  const chosen: ChosenSuperblock = chooseSuperblock(...superblocksOf(bytes, crc32c));
+  if (chosen.problem === undefined) {
+    if (chosen.superblock.moved) throw new TdmfError('TDMF_PSTORE_MOVED', { path });
+    return chosen.superblock;
+  }
   if (chosen.problem === 'newer' || chosen.problem === 'older') {
     const code = chosen.problem === 'newer' ? 'TDMF_PSTORE_VERSION' : 'TDMF_PSTORE_OLD';
     throw new TdmfError(code, { path, version: chosen.version });
@@ -95,6 +82,16 @@ export async function readSuperblock(calls: DeviceCalls, crc32c: Crc32c): Promis
   const what =
     chosen.problem === 'foreign' ? 'it is no pstore' : 'no copy of the superblock is whole';
   throw new TdmfError('TDMF_PSTORE_DAMAGED', { path, what });
+}
+
+export function superblocksOf(
+  bytes: Uint8Array,
+  crc32c: Crc32c,
+): [DecodedSuperblock, DecodedSuperblock] {
+  return [
+    decodeSuperblock(bytes.subarray(0, pstorePageBytes), crc32c),
+    decodeSuperblock(bytes.subarray(pstorePageBytes, superblockBytes), crc32c),
+  ];
 }
 
 /** The port's checksum as the function that core/pstore asks for. */
@@ -111,7 +108,7 @@ function checkSlots(slots: number): void {
   throw new TdmfError('TDMF_USAGE', { problem: `a pstore holds 1 to ${slotsMax} groups` });
 }
 
-async function writeSuperblock(
+export async function writeSuperblock(
   calls: DeviceCalls,
   superblock: Superblock,
   crc32c: Crc32c,
@@ -123,14 +120,14 @@ async function writeSuperblock(
   }
 }
 
-async function zeroDurably(calls: DeviceCalls, from: number, to: number): Promise<void> {
+export async function zeroDurably(calls: DeviceCalls, from: number, to: number): Promise<void> {
   for (let offset = from; offset < to; offset += zeroStepBytes) {
     await mustSucceed(calls, calls.zero(offset, Math.min(zeroStepBytes, to - offset)));
   }
   await mustSucceed(calls, calls.flush());
 }
 
-async function mustSucceed(calls: DeviceCalls, result: Promise<number>): Promise<void> {
+export async function mustSucceed(calls: DeviceCalls, result: Promise<number>): Promise<void> {
   const outcome = await result;
   if (outcome < 0) throw pstoreFailed(calls.device.path, outcome);
 }

@@ -116,7 +116,7 @@ class Pstore implements Actor<never> {
     this.#calls = calls;
     this.#superblock = superblock;
     this.#crc32c = checksumOf(place.opener.digest);
-    this.#heat = new PstoreHeat(calls, superblock, this.#crc32c, this.#groups);
+    this.#heat = new PstoreHeat(place, calls, superblock, this.#crc32c, this.#groups);
   }
 
   receive(): void {
@@ -138,7 +138,7 @@ class Pstore implements Actor<never> {
       case 'pstore.list':
         return this.#list();
       case 'pstore.node':
-        return { nodeId: this.#superblock.nodeId };
+        return { nodeId: this.#superblock.nodeId, sequence: this.#superblock.sequence };
       case 'pstore.heat.open': {
         const answer = this.#heat.open(asked);
         // What the driver before it has on the way counts, or does not, when this is answered.

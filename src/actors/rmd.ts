@@ -106,7 +106,10 @@ class RmdSession implements FrameSink {
     const { sessionSecret } = options.connection;
     const { crc32c } = context.ports.devices.digest;
     const nonce = sessionNonce(sessionSecret, 'primary');
-    this.#splitter = new FrameSplitter(this, { sender: 'primary', nonce, crc32c });
+    this.#splitter = new FrameSplitter(this, {
+      ...{ sender: 'primary', nonce, crc32c },
+      lz4Decompress: context.ports.devices.digest.lz4Decompress,
+    });
     this.#link = new RmdLink(context, options.connection, {
       data: (chunk) => this.#splitter.push(chunk),
       ack: (into) => {
@@ -237,7 +240,7 @@ class RmdSession implements FrameSink {
     const standing = record.standing();
     this.#standing = standing;
     this.#welcomed = true;
-    this.#link.say(welcomeOf(options, opened, standing));
+    this.#link.say(welcomeOf(options, hello, opened, standing));
     this.#context.publish('rmd.connected', {
       group,
       peer: this.#link.peer,
@@ -271,6 +274,7 @@ class RmdSession implements FrameSink {
         const said = { kind: 'checkpointState', state, sequence, code, details } as const;
         if (this.#welcomed) this.#link.say(said);
         publish(`checkpoint.${state}`, { sequence, code, message: error?.message });
+        if (state === 'on') this.#handOut();
         for (const answer of this.#asking.splice(0)) answer(error);
       },
       journalFull: (full) => {
@@ -371,6 +375,17 @@ class RmdSession implements FrameSink {
       this.#asking.push((error) => (error === undefined ? resolve() : reject(error)));
       this.#link.say({ kind: 'checkpointWanted', on });
     });
+  }
+
+  /** The mirrors are let go: main offers them to applications, and runs the hook of this side. */
+  #handOut(): void {
+    const { group, supervisor, session } = this.#options;
+    this.#context
+      .address(supervisor)
+      .ask({ kind: 'rmd.handOutMirrors', group, session })
+      .catch((error: unknown) => {
+        this.#context.log.write('warn', 'a snapshot could not be offered', { group, error });
+      });
   }
 
   #answerCheckpoint(code: string): void {

@@ -13,6 +13,8 @@ export interface Home {
   readonly nbdSocket: string;
   readonly lock: string;
   readonly defaultPstore: string;
+  /** Which pstore was used last (Rule 54b). */
+  readonly pstoreSeen: string;
   /** p###.cfg, s###.cfg, p###.cur, p###.map, s###.off */
   groupFile(kind: GroupFileKind, group: number): string;
   /** A path of a .cfg file: relative ones are below the home. */
@@ -31,6 +33,7 @@ export function home(directory: string): Home {
     nbdSocket: join(at, 'run', 'nbd.sock'),
     lock: join(at, 'run', 'lock'),
     defaultPstore: join(at, 'pstore'),
+    pstoreSeen: join(at, 'pstore.seen'),
     groupFile: (kind, group) => join(at, groupFileName(kind, group)),
     resolve: (path) => resolve(at, path),
   };

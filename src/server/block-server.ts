@@ -8,6 +8,7 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { startPstore } from '../actors/pstore.js';
+import { refreshTurnsActor, startRefreshTurns, type TurnMessage } from '../actors/refresh-turns.js';
 import { listGroups } from '../config/files.js';
 import type { Home } from '../config/home.js';
 import { babMbMax, type HostConfig } from '../config/host-config.js';
@@ -33,7 +34,7 @@ import { hooksActor, startHooks } from './hooks.js';
 import { MirrorExports } from './mirror-exports.js';
 import { openNbd } from './nbd.js';
 import { PrimaryGroups } from './primary-groups.js';
-import { ensurePstore, mustExist, openPstore } from './pstore-file.js';
+import { ensurePstore, mustBeNewest, mustExist, openPstore } from './pstore-file.js';
 import { SecondaryGroups } from './secondary-groups.js';
 import { SecondaryVerbs } from './secondary-verbs.js';
 import { SharedPool } from './shared-pool.js';
@@ -130,16 +131,25 @@ async function openBlockServer(
   const pstore = await system.spawnLocal({
     id: 'pstore',
     start: startPstore,
-    options: { device: await openPstore(io, pstorePath), opener: io },
+    options: await openPstore(io, pstorePath),
   });
-  const { nodeId } = await pstore.ask<{ nodeId: string }>({ kind: 'pstore.node' });
+  const node = await pstore.ask<{ nodeId: string; sequence: number }>({ kind: 'pstore.node' });
+  await mustBeNewest(home.pstoreSeen, pstorePath, node);
+  const { nodeId } = node;
   const pool = new SharedPool(config.bab, io);
   const shared = { home, system, log, publish, nodeId, version, io, clock };
-  const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });
+  const { hotRegionMb, hotRegions, tcpWindow: tcpWindowKb } = config;
+  const settings = { pstorePath, tcpWindowKb, hotRegionMb, hotRegions };
+  const primary = new PrimaryGroups({ ...shared, ...settings, pool });
   const mirrors = new MirrorExports({ home, system, io, log });
   const door = { address: config.address, port: config.port };
   const secondary = new SecondaryGroups({ ...shared, ...door, mirrors });
   const hooks = { directory: home.directory, limitMs: config.hookTimeout * 1000 };
+  await system.spawnLocal<undefined, TurnMessage>({
+    id: refreshTurnsActor,
+    start: startRefreshTurns,
+    options: undefined,
+  });
   await system.spawnLocal<undefined, never>({
     id: hooksActor,
     start: async () => startHooks({ ...hooks, clock, log, publish }),

@@ -39,6 +39,8 @@ export interface PrimaryGroupsOptions {
   readonly pool: SharedPool;
   readonly pstorePath: string;
   readonly tcpWindowKb: number;
+  readonly hotRegionMb: number;
+  readonly hotRegions: number;
   readonly clock: Clock;
 }
 
@@ -99,8 +101,9 @@ export class PrimaryGroups {
         },
       };
       this.#started.set(group, started);
+      const known = await exists(home.groupFile('p.cur', group));
       try {
-        await this.#spawn(group, started, false);
+        await this.#spawn(group, started, false, known);
         // Only now: a group that was refused must not take the device of another at the next boot.
         await copyFile(home.groupFile('p.cfg', group), home.groupFile('p.cur', group));
       } catch (error) {
@@ -245,7 +248,7 @@ export class PrimaryGroups {
     await this.#inTurn(group, async () => {
       // Stopped meanwhile: its slot of the BAB may be another group's by now (Rule 42a).
       if (this.#started.get(group) !== started) return;
-      await this.#spawn(group, started, true);
+      await this.#spawn(group, started, true, true);
       this.#options.publish('group.restarted', { group, cause: toPlainError(error).message });
     });
   }
@@ -282,7 +285,12 @@ export class PrimaryGroups {
     return primaryInfo(started, status, pool.pool, home, pstorePath, now);
   }
 
-  async #spawn(group: number, started: StartedGroup, recovering: boolean): Promise<void> {
+  async #spawn(
+    group: number,
+    started: StartedGroup,
+    recovering: boolean,
+    known: boolean,
+  ): Promise<void> {
     const { system, nodeId, version } = this.#options;
     const { config, shared } = started;
     const set = `g${group}`;
@@ -292,12 +300,14 @@ export class PrimaryGroups {
       pmdActor: `${set}/pmd`,
     };
     const home = group % system.hosts;
+    const { hotRegionMb, hotRegions } = this.#options;
+    const hot = { regionMin: hotRegionMb * 2 ** 20, hotTarget: hotRegions };
     await system.spawn({
       id: `${set}/driver`,
       kind: 'driver',
       set,
       host: home,
-      options: { ...ids, shared, devices: config.devices, recovering },
+      options: { ...ids, shared, devices: config.devices, recovering, ...hot },
     });
     const devices = await system.ask<SharedDevices>(`${set}/driver`, { kind: 'driver.share' });
     await this.#checkSizes(started, devices);
@@ -340,6 +350,7 @@ export class PrimaryGroups {
         control: shared.control,
         shared,
         mapFile: this.#options.home.groupFile('p.map', group),
+        known,
         restarted: recovering,
         tunables: config.tunables,
         devices: await stampsOf(config, started.sizes),

@@ -5,7 +5,12 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DeviceCalls } from '../actors/device-calls.js';
-import { checksumOf, formatPstore, readSuperblock } from '../actors/pstore-format.js';
+import {
+  checksumOf,
+  formatPstore,
+  type PstorePlace,
+  readSuperblock,
+} from '../actors/pstore-format.js';
 import { groupsMax } from '../core/constants.js';
 import { isTdmfError, TdmfError } from '../core/errors.js';
 import { pstoreBytes, superblockBytes } from '../core/pstore/layout.js';
@@ -74,12 +79,48 @@ export async function mustExist(path: string): Promise<void> {
 }
 
 /** @throws TDMF_PSTORE_MISSING, TDMF_DEVICE_BUSY */
-export async function openPstore(io: Io, path: string): Promise<BlockDevice> {
+export async function openPstore(io: Io, path: string, create = false): Promise<PstorePlace> {
   try {
-    return await io.open({ path, access: 'readwrite', growable: true });
+    const options = { path, access: 'readwrite', growable: true } as const;
+    const device = await io.open(create ? { ...options, createBytes: superblockBytes } : options);
+    const { sizeBytes } = device;
+    const grows = (await stat(path)).isFile();
+    return { device, opener: io, capacityBytes: grows ? undefined : sizeBytes };
   } catch (error) {
     if (!isTdmfError(error) || error.code !== 'TDMF_DEVICE_MISSING') throw error;
     throw new TdmfError('TDMF_PSTORE_MISSING', { path }, { cause: error });
+  }
+}
+
+/**
+ * Rule 54b: what was used last is remembered in the home, so that an older copy of it, which an edited
+ * tdmf.cfg may name, is not taken for it.
+ * @throws TDMF_PSTORE_STALE
+ */
+export async function mustBeNewest(
+  seenFile: string,
+  path: string,
+  { nodeId, sequence }: { readonly nodeId: string; readonly sequence: number },
+): Promise<void> {
+  const bytes = await atomicFiles.read(seenFile);
+  const seen = bytes === undefined ? undefined : parseSeen(Buffer.from(bytes).toString('utf8'));
+  if (seen?.nodeId === nodeId && seen.sequence > sequence) {
+    throw new TdmfError('TDMF_PSTORE_STALE', { path, other: seen.path });
+  }
+  const now = `${JSON.stringify({ nodeId, sequence, path })}\n`;
+  if (seen?.nodeId === nodeId && seen.sequence === sequence && seen.path === path) return;
+  await atomicFiles.replace(seenFile, Buffer.from(now));
+}
+
+function parseSeen(text: string): { nodeId: string; sequence: number; path: string } | undefined {
+  try {
+    const { nodeId, sequence, path } = JSON.parse(text) as Record<string, unknown>;
+    const whole = typeof nodeId === 'string' && typeof path === 'string';
+    return whole && Number.isSafeInteger(sequence)
+      ? { nodeId, path, sequence: sequence as number }
+      : undefined;
+  } catch {
+    return undefined;
   }
 }
 

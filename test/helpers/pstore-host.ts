@@ -3,7 +3,7 @@
  * cut. The same host goes on after a crash, with what the disk kept.
  */
 import { type PstoreList, startPstore } from '../../src/actors/pstore.js';
-import { formatPstore, resizePstore } from '../../src/actors/pstore-format.js';
+import { formatPstore } from '../../src/actors/pstore-format.js';
 import type { GroupRecord } from '../../src/core/pstore/record.js';
 import type { Ports } from '../../src/ports/ports.js';
 import { SimActors } from '../../src/testing/actors.js';
@@ -56,23 +56,16 @@ export class PstoreHost {
     }
   }
 
-  async resize(slots: number): Promise<void> {
-    const device = await this.until(
-      this.process.open({ path, access: 'readwrite', growable: true }),
-    );
-    await this.until(resizePstore({ device, opener: this.process }, slots));
-    await this.until(device.close());
+  /** `capacityBytes`: as if it lay on a block device of this size. */
+  start(at = path, capacityBytes?: number): Promise<void> {
+    return this.until(this.#starting(at, capacityBytes));
   }
 
-  start(): Promise<void> {
-    return this.until(this.#starting());
-  }
-
-  async #starting(): Promise<void> {
+  async #starting(at: string, capacityBytes: number | undefined): Promise<void> {
     const opener = this.process;
-    const device = await opener.open({ path, access: 'readwrite', growable: true });
+    const device = await opener.open({ path: at, access: 'readwrite', growable: true });
     try {
-      await this.#actors.start('pstore', startPstore, { device, opener });
+      await this.#actors.start('pstore', startPstore, { device, opener, capacityBytes });
     } catch (error) {
       await device.close();
       throw error;

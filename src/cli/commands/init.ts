@@ -1,5 +1,6 @@
 /**
- * `init [-b MB] [-p PSTORE] [--port PORT]`: makes the home, the pstore and tdmf.cfg. The settings are
+ * `init [-b MB] [-p PSTORE] [--port PORT]`: makes the home, the pstore and tdmf.cfg; with another
+ * PSTORE than before it moves the pstore there, with all it knows, while no tdmfd runs. The settings are
  * read when tdmfd starts; a running tdmfd keeps its own until its next start, and init says so.
  */
 import { readFile, writeFile } from 'node:fs/promises';
@@ -35,12 +36,13 @@ export async function init(homeDirectory: string, options: InitOptions): Promise
   const config = parseHostConfig(text, 'tdmf.cfg');
   const runs = await tdmfdRuns(homeDirectory);
   // The pstore of a tdmfd that runs is there, and locked.
-  const made = runs && config.pstore === old.pstore ? false : await pstoreOf(files, config);
-  await writeFile(files.hostConfig, text, { mode: 0o600 });
+  const same = files.resolve(config.pstore) === files.resolve(old.pstore);
+  if (runs && same) await writeFile(files.hostConfig, text, { mode: 0o600 });
+  const outcome = runs && same ? 'kept' : await placePstore(files, old, config, text);
   const rows = [
     ['home', files.directory],
     ['BAB', `${config.bab} MB`],
-    ['pstore', `${files.resolve(config.pstore)}${made ? ' (made)' : ''}`],
+    ['pstore', `${files.resolve(config.pstore)}${outcome === 'kept' ? '' : ` (${outcome})`}`],
     ['port', String(config.port)],
   ];
   process.stdout.write(`${columns(rows).join('\n')}\n`);
@@ -50,15 +52,22 @@ export async function init(homeDirectory: string, options: InitOptions): Promise
   return exitCodes.done;
 }
 
-/** True when it was made. */
-async function pstoreOf(files: Home, config: HostConfig): Promise<boolean> {
-  const { makePstore } = await import('../../server/offline-init.js');
+async function placePstore(
+  files: Home,
+  old: HostConfig,
+  config: HostConfig,
+  text: string,
+): Promise<'made' | 'moved' | 'kept'> {
+  const { initHost } = await import('../../server/offline-init.js');
+  const pstore = files.resolve(config.pstore);
+  const pstoreNow = files.resolve(old.pstore);
   try {
-    return await makePstore(files.resolve(config.pstore));
+    const configFile = files.hostConfig;
+    return await initHost({ pstore, pstoreNow, configFile, configText: text });
   } catch (error) {
-    if (!isTdmfError(error)) throw error;
-    if (error.code !== 'TDMF_DEVICE_MISSING') throw error;
-    throw new TdmfError('TDMF_PSTORE_PLACE', { path: files.resolve(config.pstore) });
+    const missing = ['TDMF_DEVICE_MISSING', 'TDMF_PSTORE_MISSING'];
+    if (!isTdmfError(error) || !missing.includes(error.code)) throw error;
+    throw new TdmfError('TDMF_PSTORE_PLACE', { path: pstore });
   }
 }
 

@@ -129,8 +129,7 @@ export class Pair {
 
   /** What an operator would type when told that nothing happens by itself. */
   async order(): Promise<void> {
-    const smart = await this.primary.attempt('launchrefresh', '-g', '0');
-    if (smart.code !== 0) await this.primary.attempt('launchrefresh', '-f', '-g', '0');
+    await this.primary.attempt('launchrefresh', '-f', '-g', '0');
   }
 
   /** Everything written is on the mirror, applied and flushed. Nobody may write meanwhile. */
@@ -169,5 +168,5 @@ export class Pair {
   }
 }
 
-/** A group that shows no way out for so long has none. */
-const stuckMs = 3000;
+/** A group that stays without a way out for so long has none: retries pause for less. */
+const stuckMs = 15_000;

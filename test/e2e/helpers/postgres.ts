@@ -3,9 +3,10 @@
  * its own user, reachable only by a unix socket beside its data.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { succeed } from '../../helpers/daemon.js';
+import { openDirectory } from './mounts.js';
 import type { Scope } from './scope.js';
 
 /** Debian keeps them off the path. */
@@ -56,8 +57,11 @@ export class Postgres {
     // What the server of the primary left behind; its process is not on this machine.
     rmSync(join(this.#data, 'postmaster.pid'), { force: true });
     const options = `-c unix_socket_directories=${this.#sockets}`;
-    const words = ['-w', '-s', '-D', this.#data, '-o', options, '-l', '/dev/null', 'start'];
-    await this.run('pg_ctl', ...words);
+    const log = join(this.#sockets, 'log');
+    const words = ['-w', '-s', '-D', this.#data, '-o', options, '-l', log, 'start'];
+    await this.run('pg_ctl', ...words).catch((error: Error) => {
+      throw new Error(`${error.message}\n${readFileSync(log, 'utf8')}`);
+    });
   }
 
   async stop(how = 'fast'): Promise<void> {
@@ -95,4 +99,11 @@ export class Postgres {
   async checksums(): Promise<void> {
     await this.run('pg_checksums', '-c', '-D', this.#data);
   }
+}
+
+/** A directory for sockets, out of the way of the data. */
+export async function socketsFor(scope: Scope): Promise<string> {
+  const sockets = openDirectory(scope);
+  await succeed('chown', ['postgres:postgres', sockets]);
+  return sockets;
 }

@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { succeed } from '../../helpers/daemon.js';
 import { Chance, moment } from '../helpers/chance.js';
 import { ended } from '../helpers/fio.js';
-import { mountExport, mountImage, openDirectory } from '../helpers/mounts.js';
+import { mountExport, mountImage } from '../helpers/mounts.js';
 import { Pair } from '../helpers/pair.js';
-import { Postgres } from '../helpers/postgres.js';
+import { Postgres, socketsFor } from '../helpers/postgres.js';
 import { Scope } from '../helpers/scope.js';
 import { type Soak, whenProgram } from './program.js';
 
@@ -85,12 +85,6 @@ while :; do
   [ $((i % 11)) = 0 ] && rm -rf d$((i % 3))
   [ $((i % 13)) = 0 ] && truncate -s $((i % 30000)) $d/f$((i % 40))
 done`;
-
-export async function socketsFor(scope: Scope): Promise<string> {
-  const sockets = openDirectory(scope);
-  await succeed('chown', ['postgres:postgres', sockets]);
-  return sockets;
-}
 
 /** The transfers that the image's database knows. */
 export async function judgeExt4(scope: Scope, image: string): Promise<number> {

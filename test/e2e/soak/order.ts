@@ -3,9 +3,10 @@
  * when, on the recovered mirror A.n − B.n is 0 or 1, and everything before is there: the last write
  * of a device stands where it was written, the ones before behind it, without a gap (I1).
  *
- * Three kinds of cut: the link is reset and the secondary killed while it is away; the secondary is
- * killed while it applies; the primary is killed. What is judged is the mirror's files while nobody
- * runs on the secondary; when its own state says that a journal must be replayed first, reco does it.
+ * What is cut: the link, the secondary's process, the primary's process too; in NORMAL, and on the way
+ * back to it. In NORMAL the mirror's files are judged as they lie when nobody runs on the secondary;
+ * otherwise, and now and then anyway, reco recovers the mirror first, and the operator's words bring
+ * the group back.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Chance, moment } from '../helpers/chance.js';
@@ -31,40 +32,58 @@ export const order: Soak = async (scope, { rounds, seed, tell }) => {
     pen.ended = true;
   });
   const writing = alternate(a, b, pen);
-  let one = 0;
-  let judged = 0;
-  let states = '';
-  for (let round = 0; round < rounds; round++) {
-    // Mostly at a rate that the BAB holds while the secondary is away; sometimes it overflows.
-    pen.paced = !chance.happens(1 / 5);
-    await moment(chance.between(30, 400));
-    const way = round % 3;
-    if (way === 0) {
-      pair.proxy.refusing = true;
-      pair.proxy.cut();
-      await moment(chance.between(0, 50));
-    } else if (way === 2) {
-      await pair.primary.stop('SIGKILL');
-      await moment(chance.between(0, 50));
-    }
-    await pair.secondary.stop('SIGKILL');
+  const seen = { zero: 0, one: 0, raw: 0, recovered: 0, 'not NORMAL': 0 };
+  const judge = async (round: number) => {
     const [first, second] = pair.devices.map(({ mirror }) => lastOf(mirror));
     const difference = first!.n - second!.n;
     if ((difference !== 0 && difference !== 1) || first!.gap || second!.gap) {
-      throw new Error(
-        `round ${round}: A ${JSON.stringify(first)}, B ${JSON.stringify(second)}, primary ` +
-          `answered ${pen.answered}`,
-      );
+      const story = await pair.story();
+      const found = `A ${JSON.stringify(first)}, B ${JSON.stringify(second)}`;
+      throw new Error(`cut ${round}: ${found}, primary answered ${pen.answered}\n${story}`);
     }
-    judged++;
-    one += difference;
+    if (difference === 0) seen.zero++;
+    else seen.one++;
+  };
+  for (let round = 0; round < rounds; round++) {
+    // Mostly at a rate that the BAB holds while the secondary is away; sometimes it overflows.
+    pen.paced = !chance.happens(1 / 4);
+    if (chance.happens(3 / 4)) await pair.normal();
+    await moment(chance.between(30, 400));
+    const { mode, mirrorState } = await pair.primary.primary();
+    const normal = mode === 'NORMAL' && mirrorState === 'coherent';
+    if (!normal) seen['not NORMAL']++;
+    const way = chance.below(4);
+    if (way !== 0) {
+      pair.proxy.refusing = true;
+      pair.proxy.cut();
+      await moment(chance.between(0, 50));
+    }
+    if (way === 1) await pair.primary.stop('SIGKILL');
+    await pair.secondary.stop('SIGKILL');
+    const recover = !normal || way === 2;
+    if (!recover) {
+      seen.raw++;
+      await judge(round);
+      await pair.secondary.start();
+    } else {
+      seen.recovered++;
+      pair.proxy.refusing = true;
+      await pair.secondary.start();
+      await pair.secondary.control('reco', '-g', '0', '--yes');
+      await judge(round);
+      await pair.secondary.control('reco', '-g', '0', '-d', '--yes');
+    }
+    if (way === 1) await pair.primary.start();
     pair.proxy.refusing = false;
-    await pair.secondary.start();
-    if (way === 2) await pair.primary.start();
-    await pair.normal();
-    states = `${difference}${states}`.slice(0, 60);
-    if (round % 20 === 19) tell(`${round + 1}: A.n − B.n ${states}, n ${pen.n}`);
+    if (recover) {
+      // A refresh that was under way is of a mirror that is another one now.
+      await pair.primary.attempt('killrefresh', '-g', '0');
+      await pair.primary.attempt('killpmd', '-g', '0');
+      await pair.primary.control('launchrefresh', '-g', '0', '--yes');
+    }
+    if (round % 10 === 9) tell(`${round + 1}: ${JSON.stringify(seen)}, n ${pen.n}`);
   }
+  await pair.normal();
   pen.ended = true;
   await writing;
   await pair.drained();
@@ -73,9 +92,11 @@ export const order: Soak = async (scope, { rounds, seed, tell }) => {
   return [
     {
       cuts: rounds,
-      judged,
-      'A.n − B.n = 0': judged - one,
-      'A.n − B.n = 1': one,
+      'as it lay': seen.raw,
+      'after reco': seen.recovered,
+      'not in NORMAL': seen['not NORMAL'],
+      'A.n − B.n = 0': seen.zero,
+      'A.n − B.n = 1': seen.one,
       'other differences or gaps': 0,
       'pairs written': pairs,
       'ordered by hand': pair.orders,

@@ -73,7 +73,7 @@ export const overflow: Soak = async (scope, { rounds, seed, tell }) => {
       await eventually(async () => (await pair.state())?.mode !== 'NORMAL', 'the overflow');
       await moment(seconds * 1000);
       pair.proxy.bytesPerSecond = Infinity;
-      await pair.normal();
+      await pair.normal(180_000);
     });
     for (const mode of ['TRACKING', 'REFRESH', 'NORMAL']) {
       if (!changes.some(({ to }) => to === mode)) throw new Error(`${mode} was not reached`);

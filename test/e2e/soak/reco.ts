@@ -60,6 +60,8 @@ async function lose(
   if (mode === 'sync') await pair.primary.control('set', '-g', '0', 'SYNCMODE=Y');
   const device = await mountExport(scope, pair.primary.uri(), ['mkfs.ext4', '-q', '-F']);
   await pair.drained();
+  // Slower than the application: what async mode may lose, and sync mode must wait for, is under way.
+  pair.proxy.bytesPerSecond = mode === 'async' ? chance.between(0.3e6, 3e6) : 4e6;
   const writer = spawn(process.execPath, [app, join(device.path, 'log')], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });

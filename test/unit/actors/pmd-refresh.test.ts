@@ -436,3 +436,25 @@ test('stopping during a refresh waits for its reads and closes the devices (H22)
   t.is(bench.disks[0]!.holders, 1);
   t.deepEqual(bench.failures, []);
 });
+
+test('REFRESHRATE holds a refresh back, and lets go at once when it is set to 0', async (t) => {
+  const bench = await fresh({
+    blocks: [64],
+    tunables: { refreshRateKb: 512 },
+  });
+  await bench.hears('link.connected');
+  bench.refresh('r1');
+  await bench.world.run(4000);
+  const sent = bench.secondary.blocks.length;
+  t.true(sent >= 8 && sent <= 40, `${sent} blocks of 64 at eight a second`);
+  bench.tell({
+    type: 'pmd.tunables',
+    chunkSizeKb: 256,
+    chunkDelayMs: 0,
+    compression: false,
+    refreshRateKb: 0,
+  });
+  await bench.world.run(500);
+  await normal(bench);
+  t.true(bench.same);
+});

@@ -194,6 +194,26 @@ test('`.i` comes before `.c`, whatever came first over the link (H4, Rule 4)', a
   );
 });
 
+test('what was durable behind the mark stays acknowledged through the commit (I17)', async (t) => {
+  const secondary = new Secondary();
+  const { primary } = await secondary.welcomed();
+  primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
+  await secondary.heard(primary, 'refreshReady');
+  primary.say({ kind: 'phaseB', refreshId, era, s0: 1 });
+  for (let sequence = 1; sequence <= 5; sequence += 1) {
+    primary.entries([{ sequence, dep: sequence - 1, offset: 0, length: 512 }]);
+  }
+  await durable(secondary, primary, 5);
+  const before = primary.acks.length;
+  primary.say({ kind: 'mark', refreshId, mark: 2, blocks: 0 });
+  await secondary.heard(primary, 'committed');
+  primary.entries([{ sequence: 6, dep: 5, offset: 0, length: 512 }]);
+  await durable(secondary, primary, 6);
+  for (const ack of primary.acks.slice(before)) {
+    t.true(ack.durable >= 5 && ack.applied >= 5 && ack.received >= 5, JSON.stringify(ack));
+  }
+});
+
 test('the commit waits for every entry up to the mark, and for every block', async (t) => {
   const secondary = new Secondary();
   const { primary } = await secondary.welcomed();

@@ -2,7 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { makePstore } from '../../../src/server/offline-init.js';
+import { openIo } from '../../../src/io/open-io.js';
+import { initHost, makePstore } from '../../../src/server/offline-init.js';
+import { mustBeNewest, openPstore } from '../../../src/server/pstore-file.js';
 import { makeScratch } from '../../helpers/scratch.js';
 
 async function pathOf(t: ExecutionContext): Promise<string> {
@@ -57,4 +59,49 @@ test('too small, a directory, and no place to be', async (t) => {
   await t.throwsAsync(makePstore('/'), { code: 'TDMF_DEVICE_KIND' });
   await t.throwsAsync(makePstore(`${path}-no/pstore`), { code: 'TDMF_DEVICE_MISSING' });
   t.false(existsSync(`${path}-no`));
+});
+
+test('Rule 54b: init moves a pstore while nobody uses it, and the settings name one place at every time', async (t) => {
+  const scratch = await makeScratch();
+  t.teardown(() => scratch.remove());
+  const [old, fresh, configFile] = ['pstore', 'moved', 'tdmf.cfg'].map((name) =>
+    scratch.path(name),
+  );
+  const plan = (pstore: string, pstoreNow: string) => ({
+    ...{ pstore, pstoreNow, configFile: configFile!, configText: `pstore: ${pstore}\n` },
+  });
+  t.is(await initHost(plan(old!, old!)), 'made');
+  t.is(await initHost(plan(old!, old!)), 'kept');
+  const io = openIo('threads');
+  t.teardown(() => io.close());
+  const { device } = await openPstore(io, old!);
+  await t.throwsAsync(initHost(plan(fresh!, old!)), { code: 'TDMF_PSTORE_BUSY' });
+  t.is(readFileSync(configFile!, 'utf8'), `pstore: ${old}\n`);
+  await device.close();
+  t.is(await initHost(plan(fresh!, old!)), 'moved');
+  t.is(readFileSync(configFile!, 'utf8'), `pstore: ${fresh}\n`);
+  t.is(statSync(fresh!).mode & 0o777, 0o600);
+  t.false(await makePstore(fresh!), 'it is one');
+  await t.throwsAsync(makePstore(old!), { code: 'TDMF_PSTORE_MOVED' });
+  writeFileSync(scratch.path('data'), 'mine');
+  await t.throwsAsync(initHost(plan(scratch.path('data'), fresh!)), {
+    code: 'TDMF_PSTORE_FOREIGN',
+  });
+});
+
+test('Rule 54b: a copy that is older than what was used last is refused, another pstore is not', async (t) => {
+  const scratch = await makeScratch();
+  t.teardown(() => scratch.remove());
+  const seen = scratch.path('pstore.seen');
+  const node = { nodeId: 'a'.repeat(32), sequence: 3 };
+  await mustBeNewest(seen, '/a', node);
+  await mustBeNewest(seen, '/a', node);
+  await mustBeNewest(seen, '/b', { ...node, sequence: 4 });
+  await t.throwsAsync(mustBeNewest(seen, '/a', node), {
+    code: 'TDMF_PSTORE_STALE',
+    message: /\/b/,
+  });
+  await mustBeNewest(seen, '/c', { nodeId: 'b'.repeat(32), sequence: 1 });
+  writeFileSync(seen, 'rubbish');
+  await mustBeNewest(seen, '/a', node);
 });
