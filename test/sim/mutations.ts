@@ -357,4 +357,19 @@ export const mutations: readonly Mutation[] = [
     ],
     sweeps: [seeds],
   },
+  {
+    name: 'sync mode does not wait for the secondary',
+    rule: 'I2',
+    file: 'actors/driver-sync.js',
+    edits: [["if (!reached(control.cursor('durable'), until))", 'if (!request)']],
+    sweeps: [seeds],
+  },
+  {
+    name: 'sync mode does not wait for the local flush',
+    rule: 'Rule 19',
+    file: 'actors/driver-sync.js',
+    edits: [['if (!request.fua)', 'if (!request)']],
+    sweeps: [seeds],
+    slow: true,
+  },
 ];
