@@ -14,6 +14,7 @@ import type {
   PmdMessage,
   PrimaryLineage,
   RefreshKind,
+  WireDetails,
 } from './messages.js';
 import { Outbox } from './outbox.js';
 import type { ChunkTunables } from './pmd-options.js';
@@ -188,8 +189,8 @@ export class GroupCommands {
     this.#pmd.tell({ type: 'pmd.checkpointOff' });
   }
 
-  refuseCheckpoint(on: boolean, code: string): void {
-    this.#pmd.tell({ type: 'pmd.checkpointRefused', on, code });
+  refuseCheckpoint(on: boolean, code: string, details: WireDetails): void {
+    this.#pmd.tell({ type: 'pmd.checkpointRefused', on, code, details });
   }
 
   /** I2, I3; depth 0 is async. */

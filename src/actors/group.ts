@@ -79,7 +79,7 @@ const outcomeLimitsMs: Readonly<Partial<Record<OperatorRequest, number>>> = {
   'operator.overrideNormal': 60_000,
   // A hook has a limit of its own.
   'operator.checkpointOn': 600_000,
-  'operator.checkpointOff': 10_000,
+  'operator.checkpointOff': 600_000,
 };
 
 class Group implements Actor<GroupMessage> {

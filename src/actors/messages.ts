@@ -97,7 +97,7 @@ export type PmdMessage =
   | { type: 'pmd.adoptMirror'; adopt: boolean }
   | { type: 'pmd.checkpointOff' }
   /** The answer to `checkpoint.wanted`, when it is no. */
-  | { type: 'pmd.checkpointRefused'; on: boolean; code: string }
+  | { type: 'pmd.checkpointRefused'; on: boolean; code: string; details: WireDetails }
   /** Append is on and graced: freeze the rest, send it for `.i`, and entries ≥ s0 for `.c` (R4, R5). */
   | { type: 'pmd.phaseB'; refreshId: string; era: Era; s0: number }
   /** R6: the commit mark. */
@@ -206,6 +206,7 @@ export type GroupMessage =
       state: 'off' | 'on' | 'failed';
       sequence: number;
       code: string | undefined;
+      details: WireDetails;
     }
   | { type: 'checkpoint.wanted'; on: boolean };
 
@@ -217,6 +218,9 @@ export interface Divergence {
   /** Milliseconds since 1970: when the mirror left the primary's history; 0: it did not. */
   readonly since: number;
 }
+
+/** What fills the holes of an error's message, as the link carries it. */
+export type WireDetails = Readonly<Record<string, string | number>>;
 
 /** Where a backfresh goes on: the device, and the byte offset in it. */
 export interface BackfreshCursor {

@@ -344,7 +344,9 @@ export class MirrorRefresh {
     const covered = this.#message.union || this.#message.refresh !== 'smart';
     const own = covered && !core.checkpointed ? ({ own: 'none', ownSince: 0 } as const) : {};
     const before = record.record.state;
-    const state = core.checkpointed ? before : 'recoverable';
+    // What others wrote and this refresh has not seen is still there, whatever was committed over it.
+    const foreign = !covered && record.record.own !== 'none';
+    const state = core.checkpointed ? before : foreign ? 'unknown' : 'recoverable';
     await chain.commit(files, stream, (range) =>
       saveCommit(record, { era, mark: mark.mark, chain: range, state, ...own }),
     );

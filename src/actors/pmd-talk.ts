@@ -226,9 +226,11 @@ export class PmdTalk implements LinkOwner, PumpSources {
         this.#tell({ type: 'mirror.stateChanged', mirrorState: mirrorStateOf(message.state) });
         break;
       case 'checkpointState': {
-        const { state, sequence, code } = message;
+        const { state, sequence, code, details } = message;
         if (state !== 'failed') this.standing.checkpointChanged(state);
-        this.#tell({ type: 'checkpoint.changed', state, sequence, code });
+        this.#tell({ type: 'checkpoint.changed', state, sequence, code, details });
+        // Others wrote to the mirror meanwhile: a new session says what, and the table what may follow.
+        if (state === 'off' && this.standing.welcome?.state === 'unknown') this.judgeAnew();
         break;
       }
       case 'checkpointWanted':

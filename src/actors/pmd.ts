@@ -116,8 +116,8 @@ class Pmd implements Actor<PmdMessage> {
         talk.say({ kind: 'checkpointOff' });
         break;
       case 'pmd.checkpointRefused': {
-        const { on, code } = message;
-        talk.say({ kind: 'checkpointRefused', on, code, details: {} });
+        const { on, code, details } = message;
+        talk.say({ kind: 'checkpointRefused', on, code, details });
         break;
       }
       case 'pmd.tunables':

@@ -9,13 +9,18 @@
  *     ◄──── acks, heartbeats, control ────┘
  */
 import { linkWindowBytes } from '../core/constants.js';
-import { TdmfError, type TdmfErrorCode } from '../core/errors.js';
+import { errorTable, TdmfError, type TdmfErrorCode } from '../core/errors.js';
 import type { Standing } from '../core/journal/recovery.js';
 import type { RecordedState } from '../core/meta.js';
 import { emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
 import type { FrameHeader } from '../core/wire/frame.js';
-import { type ControlMessage, frameKinds, type Hello } from '../core/wire/messages.js';
+import {
+  type CheckpointRefused,
+  type ControlMessage,
+  frameKinds,
+  type Hello,
+} from '../core/wire/messages.js';
 import { sessionNonce } from '../core/wire/session.js';
 import { type FrameSink, FrameSplitter, type PayloadTarget } from '../core/wire/splitter.js';
 import type { RmdWord } from '../machines/rmd-mode.js';
@@ -212,7 +217,7 @@ class RmdSession implements FrameSink {
     if (!this.#welcomed) throw broken(`${message.kind} before welcome`);
     // It only says when to flush: order does not matter, and it should not wait (Rule 39).
     if (message.kind === 'flushWanted') this.#side!.flushWanted(message.sequence);
-    else if (message.kind === 'checkpointRefused') this.#answerCheckpoint(message.code);
+    else if (message.kind === 'checkpointRefused') this.#answerCheckpoint(message);
     else this.#inbox!.control(message);
   }
 
@@ -322,9 +327,8 @@ class RmdSession implements FrameSink {
       case 'backfreshBegin':
         return side
           .backfreshBegin(message, own, (payload, count) => this.#link.blocks(payload, count))
-          .then(() => {
-            const { refreshId } = message;
-            this.#link.say({ kind: 'refreshReady', refreshId, kept: true });
+          .then((kept) => {
+            this.#link.say({ kind: 'refreshReady', refreshId: message.refreshId, kept });
           });
       case 'hashes':
         side.hashes(message);
@@ -389,8 +393,9 @@ class RmdSession implements FrameSink {
       });
   }
 
-  #answerCheckpoint(code: string): void {
-    const error = failedOf(new TdmfError(code as TdmfErrorCode));
+  #answerCheckpoint({ code, details }: CheckpointRefused): void {
+    const known = code in errorTable ? (code as TdmfErrorCode) : 'TDMF_RMD_FAILED';
+    const error = new TdmfError(known, { ...details, why: details['why'] ?? code });
     for (const answer of this.#asking.splice(0)) answer(error);
   }
 

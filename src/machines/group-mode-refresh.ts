@@ -257,6 +257,7 @@ export const refreshMode = groupModeSetup.createStateConfig({
           description: 'NORMAL is shown only when the record says so durably (I6).',
           entry: [
             'endRefresh',
+            'forgetUnfinished',
             'clearMapAll',
             {
               type: 'recordMode',

@@ -254,7 +254,7 @@ export class GroupWorld {
   /** The secondary says how its checkpoint is. */
   checkpoint(state: 'off' | 'on' | 'failed', code?: string): void {
     if (state !== 'failed') this.checkpointed = state;
-    this.#tell({ type: 'checkpoint.changed', state, sequence: this.marker, code });
+    this.#tell({ type: 'checkpoint.changed', state, sequence: this.marker, code, details: {} });
   }
 
   #hook(question: unknown): Promise<unknown> {

@@ -357,4 +357,27 @@ export const mutations: readonly Mutation[] = [
     ],
     sweeps: [seeds],
   },
+  {
+    name: 'a commit leaves the mirror cleanly closed',
+    rule: 'Rule 27',
+    file: 'actors/rmd-record.js',
+    edits: [[`...(record.record.checkpoint === 'off' && { clean: false }),`, ``]],
+    sweeps: ['seed=1..64 faults=primary.kill,secondary.powerCut,secondary.rollback', 'seed=1..100'],
+    slow: true,
+  },
+  {
+    name: 'sync mode does not wait for the secondary',
+    rule: 'I2',
+    file: 'actors/driver-sync.js',
+    edits: [["if (!reached(control.cursor('durable'), until))", 'if (!request)']],
+    sweeps: [seeds],
+  },
+  {
+    name: 'sync mode does not wait for the local flush',
+    rule: 'Rule 19',
+    file: 'actors/driver-sync.js',
+    edits: [['if (!request.fua)', 'if (!request)']],
+    sweeps: [seeds],
+    slow: true,
+  },
 ];

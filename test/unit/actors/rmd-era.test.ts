@@ -91,18 +91,23 @@ test('in a backfresh the differing blocks go home, and the mirror is not written
   });
   const { primary } = session;
   primary.say({ kind: 'backfreshBegin', refreshId: 'back', union: false });
-  t.true((await secondary.heard(primary, 'refreshReady')).kept);
+  t.false((await secondary.heard(primary, 'refreshReady')).kept);
   const of = (fill: number) => new Uint8Array(mapBlockBytes).fill(fill);
   const local = Array.from({ length: 20 }, (_, block) => of(block % 3 === 0 ? 200 : block + 1));
   primary.compare(1, 0, local.slice(0, 16));
   primary.compare(2, 16 * mapBlockBytes, local.slice(16));
-  await secondary.world.until(() => primary.differs(2) !== undefined, 10_000, 'answers');
+  const answered = () => primary.differs(1) !== undefined && primary.differs(2) !== undefined;
+  await secondary.world.until(answered, 10_000, 'answers');
   t.is(primary.differs(1), 0b1001_0010_0100_1001);
   t.is(primary.differs(2), 0b0100);
   const wrong = [0, 3, 6, 9, 12, 15, 18];
   await secondary.world.until(() => primary.home.length === wrong.length, 10_000, 'blocks');
-  for (const [index, { entry, data }] of primary.home.entries()) {
-    t.is(entry.sequence, index + 1);
+  t.deepEqual(
+    primary.home.map(({ entry }) => entry.sequence),
+    wrong.map((_, index) => index + 1),
+  );
+  const home = primary.home.toSorted((a, b) => a.entry.offset - b.entry.offset);
+  for (const [index, { entry, data }] of home.entries()) {
     t.is(entry.offset, wrong[index]! * mapBlockBytes);
     t.deepEqual(data, of(wrong[index]! + 1));
   }
@@ -147,4 +152,23 @@ test('long runs that differ leave in frames that fit, whatever the link takes', 
   const bytes = () => primary.home.reduce((sum, { data }) => sum + data.length, 0);
   await secondary.world.until(() => bytes() === size, 10_000, 'all of it');
   t.true(primary.home.every(({ data }) => data.length <= 256 * 1024));
+});
+
+test('a later session of a backfresh hears whether the mirror is what it was', async (t) => {
+  const secondary = await fresh();
+  const begin = async (refreshId: string) => {
+    const session = await secondary.welcomed({ devices, purpose: 'backfresh' });
+    session.primary.say({ kind: 'backfreshBegin', refreshId, union: false });
+    const { kept } = await secondary.heard(session.primary, 'refreshReady');
+    await secondary.stop(session);
+    return kept;
+  };
+  t.false(await begin('back'));
+  t.true(await begin('back'));
+  await secondary.restart('kill');
+  t.true(await begin('back'));
+  secondary.node.disk('/m0').land(0, Uint8Array.of(1), 1);
+  t.false(await begin('back'));
+  t.true(await begin('back'));
+  t.false(await begin('another'));
 });

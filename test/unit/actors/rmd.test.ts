@@ -214,7 +214,7 @@ test('what was durable behind the mark stays acknowledged through the commit (I1
   }
 });
 
-test('the commit waits for every entry up to the mark, and for every block', async (t) => {
+test('R7: the commit waits for every entry up to the mark, and for every block', async (t) => {
   const secondary = new Secondary();
   const { primary } = await secondary.welcomed();
   primary.say({ kind: 'refreshBegin', refreshId, refresh: 'full', union: false });
