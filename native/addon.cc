@@ -4,6 +4,7 @@
 #include "device.h"
 #include "digest.h"
 #include "instruction.h"
+#include "lz4.h"
 #include "page.h"
 #include "ring.h"
 
@@ -36,6 +37,8 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   call("crc32c", crc32c);
   call("xxh3", xxh3);
   call("isZero", isZero);
+  call("lz4Compress", lz4Compress);
+  call("lz4Decompress", lz4Decompress);
 }
 
 }  // namespace tdmf

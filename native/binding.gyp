@@ -9,6 +9,7 @@
         'digest.cc',
         'executor.cc',
         'instruction.cc',
+        'lz4.cc',
         'page.cc',
         'ring.cc',
         'uring.cc',

@@ -45,7 +45,8 @@ export class BlocksFrame {
   start = 0;
   count = 0;
   payloadBytes = 0;
-  dataBytes = 0;
+  /** Bytes of the device that its records stand for. */
+  coveredBytes = 0;
   readonly #digest: Digest;
   readonly #refresh: Refresh;
   #zeroes: BlockPiece[] = [];
@@ -102,7 +103,6 @@ export class BlocksFrame {
       }
     }
     this.count = records;
-    this.dataBytes = data;
     this.payloadBytes = records * wireEntryBytes + data;
     return this.payloadBytes;
   }
@@ -114,6 +114,7 @@ export class BlocksFrame {
   layOut(piece: ReadPiece | undefined, bytes: Uint8Array, data: number): void {
     let table = data - this.count * wireEntryBytes;
     this.start = table - frameHeaderBytes;
+    this.coveredBytes = 0;
     assert(this.start >= 0, 'header and table fit before the data');
     for (const zeroes of this.#zeroes) {
       this.#record(bytes, table, zeroes.device, zeroes.first, zeroes.count, true);
@@ -153,6 +154,7 @@ export class BlocksFrame {
     entry.flags = zero ? entryFlags.zero | entryFlags.mayUnmap : 0;
     entry.offset = first * mapBlockBytes;
     entry.length = this.#refresh.lengthOf(device, first, count);
+    this.coveredBytes += entry.length;
     encodeEntry(bytes, at, entry);
     return entry.length;
   }

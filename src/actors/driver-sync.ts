@@ -75,13 +75,17 @@ export class DriverSync implements CompletionSink {
       first: undefined,
       last: undefined,
     }));
-    // What a driver before this one had waiting went with its connections.
-    options.control.awaitNothing();
+    const { control } = options;
+    // What a driver before this one had waiting went with its connections; what was in force is in
+    // force from the first connection on, which may come before the group has spoken again (I2).
+    control.awaitNothing();
+    this.configure(control.syncDepth, control.syncTimeoutMs);
   }
 
   /** SYNCMODE, SYNCMODEDEPTH and SYNCMODETIMEOUT; depth 0 is async. Holds from the next write on. */
   configure(depth: number, timeoutMs: number): void {
     const { control } = this.#options;
+    control.setSync(depth, timeoutMs);
     this.#timeoutMs = timeoutMs;
     if (depth !== this.#depth.depth) this.#depth.configure(depth, control.cursor('published'));
     if (depth === 0) {

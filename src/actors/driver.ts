@@ -280,7 +280,9 @@ class Driver implements Actor<DriverMessage> {
         this.#flush(message.token);
         break;
       case 'driver.marker': {
+        const before = this.#tracker.overflows;
         const sequence = this.#tracker.stampMarker(this.#context.clock.wallNow());
+        this.#tellOverflow(before);
         this.#facts.fact({ type: 'driver.markerStamped', token: message.token, sequence });
         this.#askTurn();
         break;
@@ -384,10 +386,7 @@ class Driver implements Actor<DriverMessage> {
     const before = this.#tracker.overflows;
     if (!append && !mark) this.#untracked++;
     this.#tracker.change(append, mark);
-    if (this.#tracker.overflows !== before) {
-      const sequence = this.#writer.control.stamped;
-      this.#facts.factOnce({ type: 'driver.overflowed', sequence });
-    }
+    this.#tellOverflow(before);
     // Answered even when no duty was added: the group may have asked an earlier incarnation.
     this.#writes.fences.put('grace', token);
     this.#passFences();
@@ -546,6 +545,10 @@ class Driver implements Actor<DriverMessage> {
     this.#heat.keep(device);
     const before = this.#tracker.overflows;
     this.#tracker.flushFailed();
+    this.#tellOverflow(before);
+  }
+
+  #tellOverflow(before: number): void {
     if (this.#tracker.overflows === before) return;
     const sequence = this.#writer.control.stamped;
     this.#facts.factOnce({ type: 'driver.overflowed', sequence });

@@ -74,7 +74,7 @@ export class EntrySender implements PublishedEntries {
       this.#buffers.giveBack(buffer);
       sent();
     });
-    control.countSent(batch.dataBytes, frameHeaderBytes + batch.payloadBytes);
+    control.countSent(batch.dataBytes, 0);
     return true;
   }
 

@@ -54,6 +54,8 @@ export function backfreshActions(hands: GroupHands) {
       const { equalAt } = hands;
       assert(equalAt !== undefined, 'a backfresh ends at a position of the mirror');
       commands.tellLineage(durable);
+      // The mirror may have it from now on: no attempt of a phase b may be of this era (H8).
+      hands.unusedEra = undefined;
       const handOver = { from: equalAt, era: durable.era, s0: durable.sequence + 1 };
       commands.backfreshEnd(refreshId(), handOver);
     },
@@ -109,10 +111,6 @@ export function backfreshActions(hands: GroupHands) {
         adopting: true,
         unverified: true,
       }));
-    },
-    offerEra: (_: unknown, { adopt }: { adopt: boolean }) => {
-      hands.adopts = adopt;
-      commands.offerEra(adopt);
     },
     recordAdopted: () => {
       const verified = !hands.adopts;

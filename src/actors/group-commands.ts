@@ -3,7 +3,9 @@
  * entries in the BAB belong to, and what of the sequence lease the driver may use: both are told
  * only after they are durable (Rules 8a, 8c). Decides nothing about modes.
  */
+
 import { assert } from '../core/assert.js';
+import { mapToldOf } from '../core/engine/handshake.js';
 import type { GroupRecord, RecordedBackfresh } from '../core/pstore/record.js';
 import type { ActorContext } from './actor.js';
 import type {
@@ -12,6 +14,7 @@ import type {
   PmdMessage,
   PrimaryLineage,
   RefreshKind,
+  WireDetails,
 } from './messages.js';
 import { Outbox } from './outbox.js';
 import type { ChunkTunables } from './pmd-options.js';
@@ -52,7 +55,6 @@ export class GroupCommands {
   #dropping = false;
   #lease = 0;
   #lineage = '';
-
   constructor(context: ActorContext, neighbours: Neighbours, nodeId: string) {
     const { clock } = context;
     const guarded = (run: () => void) => context.guard(run);
@@ -183,16 +185,12 @@ export class GroupCommands {
     this.#pmd.tell({ type: 'pmd.backfreshEnd', refreshId, handOver });
   }
 
-  offerEra(adopt: boolean): void {
-    this.#pmd.tell({ type: 'pmd.adoptMirror', adopt });
-  }
-
   checkpointOff(): void {
     this.#pmd.tell({ type: 'pmd.checkpointOff' });
   }
 
-  refuseCheckpoint(on: boolean, code: string): void {
-    this.#pmd.tell({ type: 'pmd.checkpointRefused', on, code });
+  refuseCheckpoint(on: boolean, code: string, details: WireDetails): void {
+    this.#pmd.tell({ type: 'pmd.checkpointRefused', on, code, details });
   }
 
   /** I2, I3; depth 0 is async. */
@@ -246,7 +244,7 @@ export class GroupCommands {
       base: durable.base,
       chain: durable.chain,
       history: durable.history,
-      map: durable.map,
+      map: mapToldOf(durable, orderOf(durable)),
       dirty: durable.mapAll || durable.mode === 'tracking',
       appending: this.#appending,
       past: durable.past,

@@ -106,8 +106,6 @@ export interface GroupEventPayloads {
   /** Effective on the secondary, or over. */
   'checkpoint.changed': { readonly on: boolean };
   'checkpoint.failed': { readonly on: boolean; readonly code: string; readonly message: string };
-  /** Rule 40: writers no longer wait for the secondary, or do again. */
-  'sync.degraded': { readonly degraded: boolean; readonly waited: number };
   /** T2: the last write that went into the BAB; later ones are tracked. */
   'bab.overflowed': { readonly position: Position };
   /** H48: the secondary refused this entry twice; it and all later ones are tracked. */

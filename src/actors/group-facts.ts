@@ -3,12 +3,14 @@
  * another refresh or another era never reaches the mode machine (H6, H7).
  */
 
+import { errorTable, TdmfError, type TdmfErrorCode } from '../core/errors.js';
 import { withLease } from '../core/pstore/record.js';
 import type { GroupModeEvent } from '../machines/group-mode.js';
 import { refusalOf } from '../machines/refusals.js';
 import type { Question } from './group-commands.js';
 import type { GroupHands } from './group-hands.js';
 import type { GroupMachine } from './group-machine.js';
+import { modeWord } from './group-status.js';
 import type { GroupTunables } from './group-tunables.js';
 import type { GroupMessage } from './messages.js';
 
@@ -20,9 +22,9 @@ export class GroupFacts {
   readonly #tunables: GroupTunables;
 
   constructor(hands: GroupHands, machine: GroupMachine, tunables: GroupTunables) {
-    this.#tunables = tunables;
     this.#hands = hands;
     this.#machine = machine;
+    this.#tunables = tunables;
   }
 
   receive(message: GroupMessage): void {
@@ -86,6 +88,9 @@ export class GroupFacts {
         this.#machine.judgedBy(undefined);
         news.connected(message.peer, message.mirrorState);
         this.#machine.send({ type: 'link.connected' });
+        this.#machine.send({
+          type: message.checkpoint === 'on' ? 'checkpoint.isOn' : 'checkpoint.isOff',
+        });
         break;
       case 'lineage.diverged': {
         const { code, hereBytes, thereBytes, since } = message;
@@ -95,6 +100,8 @@ export class GroupFacts {
       case 'link.decided':
         if (message.action !== 'wait') news.divergence = undefined;
         news.decided(message);
+        // The PMD offers the era; whether both sides are equal is known now, not when it is taken.
+        this.#hands.adopts = message.action === 'era' && message.code !== undefined;
         this.#machine.judgedBy(message);
         break;
       case 'link.lost':
@@ -165,6 +172,8 @@ export class GroupFacts {
     else {
       const type = message.retryInMs > 0 ? 'link.refused' : 'link.refusedForGood';
       this.#machine.send({ type });
+      const { code } = message;
+      if (code.startsWith('TDMF_LINEAGE_')) this.#machine.send({ type: 'lineage.refused', code });
     }
   }
 
@@ -241,8 +250,12 @@ export class GroupFacts {
     this.#answered('marker', token, { type });
   }
 
-  #checkpointChanged({ state, code }: Message<'checkpoint.changed'>): void {
+  #checkpointChanged({ state, code, details }: Message<'checkpoint.changed'>): void {
     if (state === 'failed') {
+      const known = code !== undefined && code in errorTable;
+      this.#hands.news.refusal = known
+        ? new TdmfError(code as TdmfErrorCode, { ...details, group: this.#hands.group })
+        : undefined;
       this.#machine.send({ type: 'checkpoint.failed', code: code ?? 'TDMF_RMD_FAILED' });
     } else {
       this.#machine.send({ type: state === 'on' ? 'checkpoint.isOn' : 'checkpoint.isOff' });
@@ -255,7 +268,12 @@ export class GroupFacts {
     const { leaf, link, checkpoint } = this.#machine.situation;
     const refusal = refusalOf(leaf, link, checkpoint, request);
     if (refusal === undefined) this.#machine.send({ type: request });
-    else this.#hands.commands.refuseCheckpoint(on, refusal.code);
+    else
+      this.#hands.commands.refuseCheckpoint(on, refusal.code, {
+        event: request.slice('operator.'.length),
+        mode: modeWord(this.#machine.mode),
+        reason: refusal.reason,
+      });
   }
 
   #extendLease(sequence: number): void {

@@ -35,7 +35,6 @@ export class GroupNews {
   refused: string | undefined;
   /** The same as an error, where one was caught. */
   refusal: unknown;
-  /** Writers do not wait for the secondary, although SYNCMODE says so (Rule 40). */
   uncleanStart = false;
   meter: RefreshMeter | undefined;
 

@@ -31,9 +31,6 @@ export interface GroupStatus {
   /** How long ago, when not connected; null when connected or never heard of. */
   readonly mirrorStateAgeSeconds: number | null;
   readonly refresh: RefreshStatus | null;
-  /** How far the two sides are apart, where an operator must decide; as last heard. */
-  readonly divergence: (Divergence & { readonly code: string }) | null;
-  readonly checkpoint: GroupRecord['checkpoint'];
   readonly era: string;
   readonly position: Position;
   readonly lease: number;
@@ -42,10 +39,12 @@ export interface GroupStatus {
   /** Every block may differ. */
   readonly mapAll: boolean;
   readonly unverified: boolean;
-  /** Effective on the secondary. */
+  /** How far the two sides are apart, where an operator must decide; as last heard. */
+  readonly divergence: (Divergence & { readonly code: string }) | null;
+  /** `on`: effective on the secondary. */
+  readonly checkpoint: GroupRecord['checkpoint'];
   /** Where the checkpoint is on its way on or off. */
   readonly checkpointSituation: CheckpointLeaf;
-  /** SYNCMODE does not hold now: the secondary is too slow, or away (Rule 40). */
   readonly tunables: GroupRecord['tunables'];
   readonly sync: SyncStatus;
   /** What the operator should know, most important first. */

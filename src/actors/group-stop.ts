@@ -18,6 +18,7 @@ type Asked = Extract<GroupQuestion, { kind: 'prepareStop' }>;
 export async function prepareStop(
   hands: GroupHands,
   machine: GroupMachine,
+  driverActor: string,
   options: GroupOptions,
   { drainMs, devices }: Asked,
 ): Promise<StopOutcome> {
@@ -39,11 +40,9 @@ export async function prepareStop(
   }
   // Before anything is waited for: no refresh begins by itself any more.
   machine.stop();
-  const clean =
-    (await driverEnded(hands, options.driver ?? `g${options.group}/driver`)) &&
-    nothingInFlight(hands);
-  // What the BAB still holds becomes marks, and the map a file that the next start believes once.
-  const saves = clean && mapIsNeeded(keeper.record);
+  const clean = (await driverEnded(hands, driverActor)) && nothingInFlight(hands);
+  // Rule 31: what the BAB still holds becomes marks, and the map a file that the next start believes.
+  const saves = clean && mapSays(keeper.record);
   const savedMap = saves ? await saveDirt(context, options) : undefined;
   keeper.change((record) => ({ ...record, clean, savedMap, devices }));
   keeper.persist();
@@ -52,11 +51,12 @@ export async function prepareStop(
   return { mode: keeper.durable.mode, drained, clean };
 }
 
-/** The maps are memory; a record that says "everything may differ" needs none. */
-function mapIsNeeded({ mode, mapAll, unverified, map }: GroupRecord): boolean {
+/** Whether there is something in the map that the record does not say. */
+function mapSays({ mode, mapAll, map, unverified }: GroupRecord): boolean {
   if (mapAll) return false;
-  if (mode === 'normal') return unverified;
-  return mode !== 'passthru' || map !== 'broken';
+  if (mode === 'passthru') return map !== 'broken';
+  // By override it may be NORMAL with dirt (Rule 11).
+  return mode !== 'normal' || unverified;
 }
 
 /** A driver that lives may take another write, after which no record would be clean (H31). */

@@ -36,6 +36,7 @@ import {
 import { mustBeAccepted, requestOf } from './group-verbs.js';
 import type { GroupMessage } from './messages.js';
 import { RecordKeeper } from './record-keeper.js';
+import { refreshTurnsActor } from './refresh-turns.js';
 
 export type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 
@@ -78,7 +79,7 @@ const outcomeLimitsMs: Readonly<Partial<Record<OperatorRequest, number>>> = {
   'operator.overrideNormal': 60_000,
   // A hook has a limit of its own.
   'operator.checkpointOn': 600_000,
-  'operator.checkpointOff': 10_000,
+  'operator.checkpointOff': 600_000,
 };
 
 class Group implements Actor<GroupMessage> {
@@ -91,9 +92,9 @@ class Group implements Actor<GroupMessage> {
   readonly #keeper: RecordKeeper;
   readonly #news: GroupNews;
   readonly #hands: GroupHands;
-  readonly #tunables: GroupTunables;
   readonly #machine: GroupMachine;
   readonly #facts: GroupFacts;
+  readonly #tunables: GroupTunables;
   #publishedMode: GroupMode;
   #stopping = false;
 
@@ -106,6 +107,7 @@ class Group implements Actor<GroupMessage> {
   ) {
     const { group } = options;
     const { driver = `g${group}/driver`, pmd = `g${group}/pmd`, hooks = 'hooks' } = options;
+    const { turns = refreshTurnsActor } = options;
     this.#context = context;
     this.#options = options;
     this.#group = group;
@@ -113,12 +115,8 @@ class Group implements Actor<GroupMessage> {
     this.#control = new GroupControlView(options.control);
     this.#commands = new GroupCommands(context, { driver, pmd }, nodeId);
     this.#news = new GroupNews(context, group);
-    this.#tunables = new GroupTunables(
-      this.#commands,
-      this.#news,
-      context.clock,
-      this.#control.syncDegraded,
-    );
+    const { syncDegraded } = this.#control;
+    this.#tunables = new GroupTunables(this.#commands, this.#news, context.clock, syncDegraded);
     const current = (one: GroupRecord) => withPositions(one, this.#control, this.#commands);
     const guarded = (run: () => void) => context.guard(run);
     this.#keeper = new RecordKeeper(record, pstore, context.clock, guarded, {
@@ -135,6 +133,7 @@ class Group implements Actor<GroupMessage> {
       commands: this.#commands,
       news: this.#news,
       hooks,
+      turns,
       current,
       causes: new Map(),
       unusedEra: undefined,
@@ -142,6 +141,7 @@ class Group implements Actor<GroupMessage> {
       touched: record.backfresh !== undefined,
       equalAt: undefined,
       adopts: false,
+      cutAt: 0,
       marker: undefined,
     };
     this.#machine = new GroupMachine(this.#hands, record);
@@ -204,7 +204,7 @@ class Group implements Actor<GroupMessage> {
       case 'prepareStop':
         this.#mustRun();
         this.#stopping = true;
-        return prepareStop(this.#hands, this.#machine, this.#options, asked);
+        return prepareStop(this.#hands, this.#machine, this.#driverActor, this.#options, asked);
       default: {
         const what = `a group was asked ${JSON.stringify(question).slice(0, 100)}`;
         throw new TdmfError('TDMF_INTERNAL', { what });
@@ -262,11 +262,9 @@ class Group implements Actor<GroupMessage> {
     this.#keeper.change((record) => ({ ...record, tunables: { ...record.tunables, ...tunables } }));
     this.#keeper.persist();
     await this.#keeper.settled();
-    const { durable } = this.#keeper;
-    const refreshTimeoutMs = refreshTimeoutMsOf(durable.tunables);
+    const refreshTimeoutMs = refreshTimeoutMsOf(this.#keeper.durable.tunables);
     this.#machine.send({ type: 'tunables.set', refreshTimeoutMs });
-    this.#tunables.apply(durable.tunables);
-    return durable.tunables;
+    return this.#keeper.durable.tunables;
   }
 
   #mustRun(): void {
@@ -278,6 +276,7 @@ class Group implements Actor<GroupMessage> {
     if (!this.#stopping) {
       this.#commands.leaseSaved(durable);
       this.#commands.tellLineage(durable);
+      this.#tunables.apply(durable.tunables);
     }
     // TRACKING is told even when it is over again: it claims less than what follows (I18).
     if (durable.mode !== this.#publishedMode && (latest || durable.mode === 'tracking')) {
@@ -313,8 +312,6 @@ class Group implements Actor<GroupMessage> {
       mirrorState,
       mirrorStateAgeSeconds: link === 'connected' ? null : mirrorStateAgeSeconds,
       refresh: meter?.status() ?? null,
-      divergence: this.#news.divergence ?? null,
-      checkpoint: record.checkpoint,
       era: record.era,
       position: {
         era: era ?? record.era,
@@ -325,6 +322,8 @@ class Group implements Actor<GroupMessage> {
       map: durable.map,
       mapAll: record.mapAll,
       unverified: record.unverified,
+      divergence: this.#news.divergence ?? null,
+      checkpoint: durable.checkpoint,
       checkpointSituation: checkpoint,
       tunables: record.tunables,
       sync: syncStatus(durable.tunables, this.#control.syncDegraded),

@@ -97,7 +97,7 @@ export type PmdMessage =
   | { type: 'pmd.adoptMirror'; adopt: boolean }
   | { type: 'pmd.checkpointOff' }
   /** The answer to `checkpoint.wanted`, when it is no. */
-  | { type: 'pmd.checkpointRefused'; on: boolean; code: string }
+  | { type: 'pmd.checkpointRefused'; on: boolean; code: string; details: WireDetails }
   /** Append is on and graced: freeze the rest, send it for `.i`, and entries ≥ s0 for `.c` (R4, R5). */
   | { type: 'pmd.phaseB'; refreshId: string; era: Era; s0: number }
   /** R6: the commit mark. */
@@ -141,7 +141,7 @@ export type GroupMessage =
   /** A write was answered with EIO, because the pstore could not mark its region hot (Rule 28b). */
   | { type: 'driver.heatFailed'; code: string; message: string }
   | { type: 'link.connecting' }
-  | { type: 'link.connected'; peer: string; mirrorState: MirrorState }
+  | { type: 'link.connected'; peer: string; mirrorState: MirrorState; checkpoint: 'off' | 'on' }
   /**
    * What the lineage table says of this session (correctness.md 6), after `link.connected`. `drain`:
    * `pmd.drained` follows when everything appended before is durable over there (R1).
@@ -206,6 +206,7 @@ export type GroupMessage =
       state: 'off' | 'on' | 'failed';
       sequence: number;
       code: string | undefined;
+      details: WireDetails;
     }
   | { type: 'checkpoint.wanted'; on: boolean };
 
@@ -217,6 +218,9 @@ export interface Divergence {
   /** Milliseconds since 1970: when the mirror left the primary's history; 0: it did not. */
   readonly since: number;
 }
+
+/** What fills the holes of an error's message, as the link carries it. */
+export type WireDetails = Readonly<Record<string, string | number>>;
 
 /** Where a backfresh goes on: the device, and the byte offset in it. */
 export interface BackfreshCursor {

@@ -189,7 +189,7 @@ export class MirrorCore {
       progressed: (bytes) => {
         const now = this.context.clock.now();
         const applied = this.direct ? this.entries!.apply.applied : 0;
-        if (this.direct || this.applier.running === false) {
+        if (this.direct || !this.applier.running) {
           this.mirrorFlush.policy.wrote(bytes, applied, now);
           this.mirrorFlush.arm();
         }
@@ -224,6 +224,7 @@ export class MirrorCore {
       ownerNodeId: hello.nodeId,
       launch: hello.launch,
       mirrors: record.mirrors,
+      backfreshId: '',
       ...change,
     });
   }

@@ -29,6 +29,8 @@ export class PmdPump {
   readonly #sources: PumpSources;
   #session: PmdSession | undefined;
   #flushWanted = 0;
+  /** Of the session's bytes, what the statistics have. */
+  #countedBytes = 0;
   #scheduled = false;
   #delay: TimerHandle | undefined;
   #gathering: TimerHandle | undefined;
@@ -47,6 +49,7 @@ export class PmdPump {
 
   attach(session: PmdSession, window: Window): void {
     this.#session = session;
+    this.#countedBytes = 0;
     this.window = window;
   }
 
@@ -86,6 +89,13 @@ export class PmdPump {
     this.#context.clock.endOfTurn(this.#turn);
   }
 
+  /** CHUNKDELAY may have changed: a pause of before is over. */
+  tuned(): void {
+    this.#delay?.cancel();
+    this.#delay = undefined;
+    this.schedule();
+  }
+
   /** The secondary shall flush through everything published by now (tdmfsync). */
   wantFlush(): void {
     this.#flushWanted = this.#reader.control.stamped;
@@ -102,7 +112,14 @@ export class PmdPump {
     }
     this.#sources.run?.advance(window);
     this.#flush(session);
+    this.#count(session);
     this.#sleep();
+  }
+
+  /** Everything that went to the link, compressed as it is (MD 36). */
+  #count(session: PmdSession): void {
+    this.#reader.control.countSent(0, session.linkBytes - this.#countedBytes);
+    this.#countedBytes = session.linkBytes;
   }
 
   #sendFrame(session: PmdSession, window: Window): boolean {

@@ -26,6 +26,7 @@ import type { ActorContext } from './actor.js';
 import type { GroupMessage, RefreshKind } from './messages.js';
 import type { PmdSession } from './pmd-session.js';
 import { RefreshSender } from './refresh-sender.js';
+import { RefreshThrottle } from './refresh-throttle.js';
 
 export interface PmdRefreshOptions {
   readonly refreshId: string;
@@ -35,7 +36,10 @@ export interface PmdRefreshOptions {
   readonly maps: readonly DeviceMap[];
   readonly reader: BabReader;
   readonly poolSlot: number;
-  readonly chunkBytes: number;
+  /** CHUNKSIZE, as it is now. */
+  readonly chunkBytes: () => number;
+  /** REFRESHRATE, as it is now. */
+  readonly rateKb: () => number;
   readonly tell: (message: GroupMessage) => void;
   /** Something can be sent. */
   readonly changed: () => void;
@@ -56,6 +60,7 @@ export class PmdRefresh {
   #state: State = 'waiting';
   #session: PmdSession | undefined;
   #sender: RefreshSender | undefined;
+  readonly #throttle: RefreshThrottle;
   #toldRead = false;
   #failed = false;
   #passStartedAt = 0;
@@ -73,6 +78,8 @@ export class PmdRefresh {
     this.kind = options.kind;
     const full = options.kind === 'full';
     this.engine = new Refresh({ full, devices: options.maps, recordsMax });
+    const { control } = options.reader;
+    this.#throttle = new RefreshThrottle(context, control, options.rateKb, options.changed);
   }
 
   get maps(): readonly DeviceMap[] {
@@ -98,6 +105,8 @@ export class PmdRefresh {
         refresh: this.engine,
         compares: this.kind !== 'full' && this.#options.maps.some((map) => map.compare.count > 0),
         changed: this.#options.changed,
+        throttle: this.#throttle,
+        skipped: (bytes) => this.#options.reader.control.countSent(bytes, 0),
         failed: (path, errno) => this.#readFailed(path, errno),
       });
     }
@@ -229,6 +238,7 @@ export class PmdRefresh {
     }
     this.#session = undefined;
     this.#state = 'waiting';
+    this.#throttle.close();
     await this.useDevices(undefined);
   }
 
@@ -251,8 +261,7 @@ export class PmdRefresh {
     const sender = this.#sender;
     if (session === undefined || sender === undefined || !this.#walking) return false;
     if (!sender.send(session, window, this.#creditBytes(window), sent)) return false;
-    const { dataBytes, linkBytes } = sender.lastFrame;
-    this.#options.reader.control.countSent(dataBytes, linkBytes);
+    this.#options.reader.control.countSent(sender.lastFrameBytes, 0);
     return true;
   }
 
@@ -301,7 +310,7 @@ export class PmdRefresh {
     const writeBytesPerSecond = this.sampleWrites();
     const verdict = this.engine.endPass({
       babUsedBytes: reader.control.snapshot().bytes,
-      chunkBytes: this.#options.chunkBytes,
+      chunkBytes: this.#options.chunkBytes(),
       writeBytesPerSecond,
       mayTakeBytes: reader.pool.availableBytes(poolSlot),
     });

@@ -5,6 +5,7 @@
  * whatever the data waits for (Rule 51).
  */
 import { frameHeaderBytes, framePayloadMax, heartbeatMs, linkDeadMs } from '../core/constants.js';
+import { FrameCompressor } from '../core/engine/frame-compressor.js';
 import { TdmfError } from '../core/errors.js';
 import { decodeAck, emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
@@ -35,6 +36,7 @@ export class PmdSession {
   readonly closed: Promise<void>;
   /** False between a `send` that filled the link and its `drained`. */
   writable = true;
+  readonly compressor: FrameCompressor;
   linkBytes = 0;
   /** Batches of hashes sent so far. */
   hashBatches = 0;
@@ -60,7 +62,8 @@ export class PmdSession {
     this.#connection = connection;
     this.#handlers = handlers;
     this.peer = connection.peerAddress;
-    const { crc32c } = context.ports.devices.digest;
+    const { crc32c, lz4Compress, lz4Decompress } = context.ports.devices.digest;
+    this.compressor = new FrameCompressor(lz4Compress);
     const secret = connection.sessionSecret;
     this.hashSeed = hashSeed(secret);
     this.#writer = new FrameWriter(sessionNonce(secret, 'primary'), crc32c);
@@ -70,7 +73,7 @@ export class PmdSession {
         frame: (header, target) => this.#frame(header, target.bytes),
         malformed: (error) => this.end(error.code, error.message),
       },
-      { sender: 'secondary', nonce: sessionNonce(secret, 'secondary'), crc32c },
+      { sender: 'secondary', nonce: sessionNonce(secret, 'secondary'), crc32c, lz4Decompress },
     );
     this.#heardAt = context.clock.now();
     this.#sentAt = this.#heardAt;
@@ -109,7 +112,8 @@ export class PmdSession {
 
   /**
    * Sends a data frame whose payload lies at `bytes[at + header…]`; its header is written here.
-   * The memory is the link's until `sent`, which is called even when the link ends first.
+   * The memory is the link's until `sent`, which is called even when the link ends first; at once
+   * when the payload was compressed.
    */
   data(
     kind: typeof frameKinds.entries | typeof frameKinds.blocks,
@@ -121,8 +125,16 @@ export class PmdSession {
   ): void {
     const start = at + frameHeaderBytes;
     const crc = this.#context.ports.devices.digest.crc32c(bytes, start, payloadLength);
-    this.#writer.dataHeader(bytes, at, kind, count, payloadLength, crc);
-    this.#send(bytes.subarray(at, start + payloadLength), this.#context.guard(sent));
+    const packed = this.compressor.pack(bytes, start, payloadLength);
+    if (packed === undefined) {
+      this.#writer.dataHeader(bytes, at, kind, count, payloadLength, crc);
+      this.#send(bytes.subarray(at, start + payloadLength), this.#context.guard(sent));
+    } else {
+      const wireLength = packed.length - frameHeaderBytes;
+      this.#writer.dataHeader(packed, 0, kind, count, wireLength, crc, payloadLength);
+      this.#send(packed);
+      sent();
+    }
   }
 
   /** Ends the session from this side, with last words to the peer. */

@@ -66,8 +66,10 @@ export class PmdStanding {
       case 'refresh-resume':
         return true;
       case 'resume':
-      case 'smart':
       case 'era':
+        // What others wrote there is asked about first: the table may say more than our map.
+        return kind !== 'full' && !decision.drain && !this.#foreign;
+      case 'smart':
         return kind !== 'full' && !decision.drain;
       case 'checksum':
         return kind === 'checksum' && !decision.drain;
@@ -125,6 +127,12 @@ export class PmdStanding {
       thereBytes: changes === 'unknown' ? null : bytes,
       since,
     };
+  }
+
+  /** Others wrote to the mirror, or nobody has verified it. */
+  get #foreign(): boolean {
+    const { own, state } = this.welcome!;
+    return own.changes !== 'none' || state === 'unknown';
   }
 
   /** As row 5 says of a mirror that takes what comes next. */

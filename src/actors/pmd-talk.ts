@@ -20,11 +20,12 @@ import type { LineageDecision } from '../core/lineage/decide.js';
 import { decodeSecret } from '../core/psk.js';
 import type { EntryTable } from '../core/wire/entry.js';
 import { protocolVersion } from '../core/wire/frame.js';
-import type {
-  Ack,
-  ControlMessage,
-  EraHandOver as EraOffer,
-  Welcome,
+import {
+  type Ack,
+  type ControlMessage,
+  type EraHandOver as EraOffer,
+  features,
+  type Welcome,
 } from '../core/wire/messages.js';
 import type { ActorContext } from './actor.js';
 import { DriverBell } from './driver-bell.js';
@@ -147,7 +148,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
     session.control({
       kind: 'hello',
       protocol: protocolVersion,
-      features: 0,
+      features: features.lz4,
       version,
       role: 'primary',
       nodeId,
@@ -168,8 +169,9 @@ export class PmdTalk implements LinkOwner, PumpSources {
   }
 
   connected(session: PmdSession): void {
-    const mirrorState = mirrorStateOf(this.standing.welcome!.state);
-    this.#tell({ type: 'link.connected', peer: session.peer, mirrorState });
+    const { state, checkpoint } = this.standing.welcome!;
+    const mirrorState = mirrorStateOf(state);
+    this.#tell({ type: 'link.connected', peer: session.peer, mirrorState, checkpoint });
   }
 
   detached(): void {
@@ -224,9 +226,11 @@ export class PmdTalk implements LinkOwner, PumpSources {
         this.#tell({ type: 'mirror.stateChanged', mirrorState: mirrorStateOf(message.state) });
         break;
       case 'checkpointState': {
-        const { state, sequence, code } = message;
+        const { state, sequence, code, details } = message;
         if (state !== 'failed') this.standing.checkpointChanged(state);
-        this.#tell({ type: 'checkpoint.changed', state, sequence, code });
+        this.#tell({ type: 'checkpoint.changed', state, sequence, code, details });
+        // Others wrote to the mirror meanwhile: a new session says what, and the table what may follow.
+        if (state === 'off' && this.standing.welcome?.state === 'unknown') this.judgeAnew();
         break;
       }
       case 'checkpointWanted':
@@ -286,6 +290,22 @@ export class PmdTalk implements LinkOwner, PumpSources {
     this.#pump.schedule();
   }
 
+  /** tdmfset: holds from the next frame on. */
+  tune(tunables: ChunkTunables): void {
+    this.tunables = tunables;
+    this.#agree();
+    this.#pump.tuned();
+  }
+
+  /** Compressed is what both sides can, and the operator wants. */
+  #agree(): void {
+    const { session } = this.link;
+    const { welcome } = this.standing;
+    if (session === undefined || welcome === undefined) return;
+    const able = (welcome.features & features.lz4) !== 0;
+    session.compressor.enabled = able && this.tunables.compression;
+  }
+
   #welcomed(session: PmdSession, welcome: Welcome): void {
     if (this.standing.welcome !== undefined) {
       session.breach('a second welcome');
@@ -296,6 +316,7 @@ export class PmdTalk implements LinkOwner, PumpSources {
       return;
     }
     this.standing.welcome = welcome;
+    this.#agree();
     this.#pump.attach(session, new Window(welcome.windowBytes));
     const { run } = this;
     if (run?.awaitsVerdict === true && run.committedMeanwhile(welcome)) this.#committed(run);
@@ -451,5 +472,3 @@ function mirrorStateOf(state: Welcome['state']): MirrorState {
 
 /** Two of the largest frames a refresh sends: half of the window must hold one. */
 const windowBytesMin = 4 * babEntryPayloadMax;
-
-/** For the holes of TDMF_LINEAGE_*. */

@@ -116,12 +116,12 @@ class Pmd implements Actor<PmdMessage> {
         talk.say({ kind: 'checkpointOff' });
         break;
       case 'pmd.checkpointRefused': {
-        const { on, code } = message;
-        talk.say({ kind: 'checkpointRefused', on, code, details: {} });
+        const { on, code, details } = message;
+        talk.say({ kind: 'checkpointRefused', on, code, details });
         break;
       }
       case 'pmd.tunables':
-        talk.tunables = message;
+        talk.tune(message);
         break;
     }
   }
@@ -174,7 +174,8 @@ class Pmd implements Actor<PmdMessage> {
       maps: this.#maps,
       reader: this.#reader,
       poolSlot: this.#options.shared.poolSlot,
-      chunkBytes: this.#talk.tunables.chunkSizeKb * 1024,
+      chunkBytes: () => this.#talk.tunables.chunkSizeKb * 1024,
+      rateKb: () => this.#talk.tunables.refreshRateKb,
       tell: (message) => this.#tell(message),
       changed: () => this.#talk.schedule(),
     });

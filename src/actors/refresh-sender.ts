@@ -14,7 +14,6 @@
 import { assert } from '../core/assert.js';
 import {
   babEntryPayloadMax,
-  frameHeaderBytes,
   hashBatchesMax,
   hashBlocksMax,
   mapBlockBytes,
@@ -37,6 +36,7 @@ import {
   slotsPerBatch,
   splitCompared,
 } from './refresh-item.js';
+import type { RefreshThrottle } from './refresh-throttle.js';
 
 export interface RefreshSenderOptions {
   readonly devices: readonly BlockDevice[];
@@ -45,6 +45,10 @@ export interface RefreshSenderOptions {
   readonly compares: boolean;
   /** Something became ready to be sent, or memory became free. */
   readonly changed: () => void;
+  /** Holds reads back (REFRESHRATE). */
+  readonly throttle: RefreshThrottle;
+  /** So many bytes are equal over there, and were not sent. */
+  readonly skipped: (bytes: number) => void;
   readonly failed: (path: string, errno: number) => void;
 }
 
@@ -116,11 +120,12 @@ export class RefreshSender implements CompletionSink {
 
   /** Starts reads while there is memory, and credit for what they will become. */
   readAhead(creditBytes: number): void {
-    const { refresh } = this.#options;
+    const { refresh, throttle } = this.#options;
     let unsent = this.#unsentBytes();
     while (this.#free.length > 0 && this.#probed === undefined && !this.#closed) {
       if (this.#queue.length >= queueMax) return;
       if (unsent > 0 && unsent + babEntryPayloadMax > creditBytes) return;
+      if (refresh.phase !== 'b' && !throttle.mayRead()) return;
       const known = refresh.walkOffset < (this.#dataUntil[refresh.walkDevice] ?? 0);
       if (!refresh.take(known ? this.#readMax : zeroBlocksMax, this.#context.clock.now())) return;
       const { device, first, count, compare } = refresh.taken;
@@ -147,9 +152,11 @@ export class RefreshSender implements CompletionSink {
     const { bits } = answer;
     const all = 2 ** item.count - 1;
     const differs = (bits[0]! | ((bits[1] ?? 0) << 8)) & all;
-    const { refresh } = this.#options;
+    const { refresh, skipped } = this.#options;
     for (let block = 0; block < item.count; block += 1) {
-      if ((differs & (1 << block)) === 0) refresh.equal(item.device, item.first + block, 1);
+      if ((differs & (1 << block)) !== 0) continue;
+      refresh.equal(item.device, item.first + block, 1);
+      skipped(refresh.lengthOf(item.device, item.first + block, 1));
     }
     const { pieces, unused } = splitCompared(item, differs);
     this.#queue.splice(this.#queue.indexOf(item), 1, ...pieces);
@@ -188,10 +195,9 @@ export class RefreshSender implements CompletionSink {
     return true;
   }
 
-  /** Bytes that the last frame gave to the link, and those of them that are data. */
-  get lastFrame(): { readonly linkBytes: number; readonly dataBytes: number } {
-    const { payloadBytes, dataBytes } = this.#frame;
-    return { linkBytes: frameHeaderBytes + payloadBytes, dataBytes };
+  /** Bytes of the device that the last frame stands for, zeroes included (MD 36). */
+  get lastFrameBytes(): number {
+    return this.#frame.coveredBytes;
   }
 
   completed(tag: number, result: number): void {
@@ -284,6 +290,7 @@ export class RefreshSender implements CompletionSink {
       state: 'reading',
       compare,
     };
+    this.#options.throttle.read(vector.totalBytes);
     this.#queue.push(item);
     this.#reading[tag] = item;
     this.#readCount += 1;

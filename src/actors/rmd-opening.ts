@@ -14,7 +14,7 @@ import { TdmfError } from '../core/errors.js';
 import type { Standing } from '../core/journal/recovery.js';
 import { changedMirror } from '../core/meta.js';
 import { protocolVersion } from '../core/wire/frame.js';
-import type { Hello, Welcome } from '../core/wire/messages.js';
+import { features, type Hello, type Welcome } from '../core/wire/messages.js';
 import { hashSeed } from '../core/wire/session.js';
 import type { ArenaMemory, BlockDevice } from '../ports/block-device.js';
 import type { ActorContext } from './actor.js';
@@ -114,7 +114,12 @@ export async function openSide(
 }
 
 /** Where the mirror stands, as the primary hears it. */
-export function welcomeOf(options: RmdOptions, opened: OpenedSide, standing: Standing): Welcome {
+export function welcomeOf(
+  options: RmdOptions,
+  hello: Hello,
+  opened: OpenedSide,
+  standing: Standing,
+): Welcome {
   const { record, own } = opened;
   const { era, refreshId, base, history, checkpoint } = record.record;
   const at = (sequence: number | undefined) =>
@@ -123,7 +128,7 @@ export function welcomeOf(options: RmdOptions, opened: OpenedSide, standing: Sta
   return {
     kind: 'welcome',
     protocol: protocolVersion,
-    features: 0,
+    features: hello.features & features.lz4,
     version: options.version,
     nodeId: options.nodeId,
     bootId: record.bootId,

@@ -125,6 +125,9 @@ export function saveCommit(record: RmdRecord, commit: Commit): Promise<void> {
     base: { era, sequence: mark },
     history: historyWith(record.record),
     image: undefined,
+    // A smart refresh leaves a mirror that was closed cleanly as it is; from here on it is written
+    // (Rule 27). Under a checkpoint it is not, until that ends.
+    ...(record.record.checkpoint === 'off' && { clean: false }),
   });
 }
 

@@ -9,13 +9,18 @@
  *     ◄──── acks, heartbeats, control ────┘
  */
 import { linkWindowBytes } from '../core/constants.js';
-import { TdmfError, type TdmfErrorCode } from '../core/errors.js';
+import { errorTable, TdmfError, type TdmfErrorCode } from '../core/errors.js';
 import type { Standing } from '../core/journal/recovery.js';
 import type { RecordedState } from '../core/meta.js';
 import { emptyAck } from '../core/wire/ack.js';
 import { decodeControl } from '../core/wire/codec.js';
 import type { FrameHeader } from '../core/wire/frame.js';
-import { type ControlMessage, frameKinds, type Hello } from '../core/wire/messages.js';
+import {
+  type CheckpointRefused,
+  type ControlMessage,
+  frameKinds,
+  type Hello,
+} from '../core/wire/messages.js';
 import { sessionNonce } from '../core/wire/session.js';
 import { type FrameSink, FrameSplitter, type PayloadTarget } from '../core/wire/splitter.js';
 import type { RmdWord } from '../machines/rmd-mode.js';
@@ -106,7 +111,10 @@ class RmdSession implements FrameSink {
     const { sessionSecret } = options.connection;
     const { crc32c } = context.ports.devices.digest;
     const nonce = sessionNonce(sessionSecret, 'primary');
-    this.#splitter = new FrameSplitter(this, { sender: 'primary', nonce, crc32c });
+    this.#splitter = new FrameSplitter(this, {
+      ...{ sender: 'primary', nonce, crc32c },
+      lz4Decompress: context.ports.devices.digest.lz4Decompress,
+    });
     this.#link = new RmdLink(context, options.connection, {
       data: (chunk) => this.#splitter.push(chunk),
       ack: (into) => {
@@ -209,7 +217,7 @@ class RmdSession implements FrameSink {
     if (!this.#welcomed) throw broken(`${message.kind} before welcome`);
     // It only says when to flush: order does not matter, and it should not wait (Rule 39).
     if (message.kind === 'flushWanted') this.#side!.flushWanted(message.sequence);
-    else if (message.kind === 'checkpointRefused') this.#answerCheckpoint(message.code);
+    else if (message.kind === 'checkpointRefused') this.#answerCheckpoint(message);
     else this.#inbox!.control(message);
   }
 
@@ -237,7 +245,7 @@ class RmdSession implements FrameSink {
     const standing = record.standing();
     this.#standing = standing;
     this.#welcomed = true;
-    this.#link.say(welcomeOf(options, opened, standing));
+    this.#link.say(welcomeOf(options, hello, opened, standing));
     this.#context.publish('rmd.connected', {
       group,
       peer: this.#link.peer,
@@ -271,6 +279,7 @@ class RmdSession implements FrameSink {
         const said = { kind: 'checkpointState', state, sequence, code, details } as const;
         if (this.#welcomed) this.#link.say(said);
         publish(`checkpoint.${state}`, { sequence, code, message: error?.message });
+        if (state === 'on') this.#handOut();
         for (const answer of this.#asking.splice(0)) answer(error);
       },
       journalFull: (full) => {
@@ -318,9 +327,8 @@ class RmdSession implements FrameSink {
       case 'backfreshBegin':
         return side
           .backfreshBegin(message, own, (payload, count) => this.#link.blocks(payload, count))
-          .then(() => {
-            const { refreshId } = message;
-            this.#link.say({ kind: 'refreshReady', refreshId, kept: true });
+          .then((kept) => {
+            this.#link.say({ kind: 'refreshReady', refreshId: message.refreshId, kept });
           });
       case 'hashes':
         side.hashes(message);
@@ -374,8 +382,20 @@ class RmdSession implements FrameSink {
     });
   }
 
-  #answerCheckpoint(code: string): void {
-    const error = failedOf(new TdmfError(code as TdmfErrorCode));
+  /** The mirrors are let go: main offers them to applications, and runs the hook of this side. */
+  #handOut(): void {
+    const { group, supervisor, session } = this.#options;
+    this.#context
+      .address(supervisor)
+      .ask({ kind: 'rmd.handOutMirrors', group, session })
+      .catch((error: unknown) => {
+        this.#context.log.write('warn', 'a snapshot could not be offered', { group, error });
+      });
+  }
+
+  #answerCheckpoint({ code, details }: CheckpointRefused): void {
+    const known = code in errorTable ? (code as TdmfErrorCode) : 'TDMF_RMD_FAILED';
+    const error = new TdmfError(known, { ...details, why: details['why'] ?? code });
     for (const answer of this.#asking.splice(0)) answer(error);
   }
 

@@ -105,7 +105,7 @@ export const refreshBackoffFirstMs = 1_000;
 export const refreshBackoffMaxMs = 60_000;
 /** Pause in TRACKING before a refresh that ended by itself goes on; doubles each time (MD 12). */
 export const trackingPauseFirstMs = 1_000;
-export const trackingPauseMaxMs = 300_000;
+export const trackingPauseMaxMs = 60_000;
 
 /** Groups that refresh by themselves at the same time on one host (Rule 53). */
 export const refreshesAtOnceMax = 4;

@@ -76,7 +76,7 @@ export const errorTable = {
   TDMF_LINEAGE_UNTRACKED: row('refusal', false, 'changes of this primary were not tracked since the two sides were last equal', 'Run tdmfctl launchrefresh: it compares everything.'),
   // modes
   TDMF_MODE_REFUSED: row('refusal', false, '{event} is not possible in {mode}', 'See tdmfctl help and docs/modes.md.'),
-  TDMF_MODE_NOT_YET: row('refusal', false, '{what} is not built yet', 'README.md says what this version does; a full refresh is launchrefresh -f.'),
+  TDMF_MODE_NOT_YET: row('refusal', false, '{what} is not built yet', 'README.md says what this version does.'),
   TDMF_REFRESH_RUNNING: row('refusal', false, 'a refresh is already running', 'Wait for it, or run killrefresh first.'),
   TDMF_REFRESH_NOT_RUNNING: row('refusal', false, 'no refresh is running', 'Nothing to do.'),
   TDMF_PMD_RUNNING: row('refusal', false, 'the PMD is already running', 'Nothing to do.'),

@@ -26,7 +26,7 @@ export const tunables = {
   CHUNKSIZE: { unit: 'KB', default: 256, min: 1, max: 1024, meaning: 'data that one frame on the link carries at most; a larger write is cut' },
   CHUNKDELAY: { unit: 'ms', default: 0, min: 0, max: 60_000, meaning: 'pause of the PMD after each frame of data' },
   COMPRESSION: flag('LZ4 on the link; a frame that does not get smaller goes as it is'),
-  REFRESHRATE: { unit: 'KB/s', default: 0, min: 0, max: 16_777_216, meaning: 'what a refresh may send; 0 leaves it to TDMF: all there is, less while applications work' },
+  REFRESHRATE: { unit: 'KB/s', default: 0, min: 0, max: 16_777_216, meaning: 'what a refresh may read and send; 0: no limit, but 100 MB/s, or twice what they write, while applications work' },
   REFRESHTIMEOUT: { unit: 's', default: 1, min: -1, max: 86_400, meaning: 'how long a refresh that overflows the BAB tries again; then it ends, and the group tracks; −1 for ever' },
   SYNCMODE: flag('a write is answered when it is durable on both sides'),
   SYNCMODEDEPTH: { unit: 'writes', default: 1, min: 1, max: 65_536, meaning: 'with SYNCMODE: a write waits while so many, itself included, are not durable on the secondary; 1 is full sync' },

@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Lz4Compress, Lz4Decompress } from '../core/wire/lz4.js';
 
 export interface NativeRing {
   addDevice(
@@ -96,6 +97,8 @@ export interface NativeAddon {
     seedHigh?: number,
   ): void;
   isZero(memory: Uint8Array, offset: number, length: number): boolean;
+  readonly lz4Compress: Lz4Compress;
+  readonly lz4Decompress: Lz4Decompress;
 }
 
 export const native: NativeAddon = load();

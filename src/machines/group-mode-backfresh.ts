@@ -170,7 +170,12 @@ export const backfreshMode = groupModeSetup.createStateConfig({
       description: 'After a restart: no client has been let in since.',
       tags: 'mark',
       entry: ['shutDoor', { type: 'setDuties', params: { append: false, mark: true } }],
-      on: { 'driver.doorShut': 'running', 'operator.killbackfresh': 'ending' },
+      on: {
+        'driver.doorShut': 'running',
+        // The PMD knows nothing of it yet; what an earlier one wrote nobody knows.
+        'operator.killbackfresh': leaveIncoherent,
+        'operator.overridePassthru': takeLocal,
+      },
     },
     running: {
       description: 'The PMD compares and copies; the cursor is recorded as it goes on.',

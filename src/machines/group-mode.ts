@@ -82,7 +82,6 @@ export const groupModeMachine = groupModeSetup.createMachine({
               guard: 'startsNormal',
               target: 'normal',
               actions: [
-                'restoreMap',
                 { type: 'useEra', params: { attempt: false } },
                 { type: 'setDuties', params: { append: true, mark: false } },
               ],
@@ -90,12 +89,11 @@ export const groupModeMachine = groupModeSetup.createMachine({
             {
               guard: 'startsTracking',
               target: 'tracking.starting',
-              actions: [{ type: 'setDuties', params: { append: false, mark: true } }, 'restoreMap'],
+              actions: { type: 'setDuties', params: { append: false, mark: true } },
             },
             {
               guard: 'startsRefresh',
               target: 'refresh.preparing.gracing',
-              actions: 'restoreMap',
             },
             { guard: 'startsBackfresh', target: 'backfresh.reclosing' },
             {
@@ -111,7 +109,7 @@ export const groupModeMachine = groupModeSetup.createMachine({
             {
               guard: 'startsTracked',
               target: 'passthru.tracked',
-              actions: [{ type: 'setDuties', params: { append: false, mark: true } }, 'restoreMap'],
+              actions: { type: 'setDuties', params: { append: false, mark: true } },
             },
             {
               target: 'passthru.untracked',
@@ -154,8 +152,6 @@ export const groupModeMachine = groupModeSetup.createMachine({
             'operator.overrideRefresh': overrideRefresh('normal', 'smart'),
             'operator.overrideBackfresh': overrideBackfresh('normal'),
             'operator.overrideClearBab': clearBabInNormal,
-            'lineage.equal': { actions: { type: 'offerEra', params: { adopt: false } } },
-            'lineage.adopts': { actions: { type: 'offerEra', params: { adopt: true } } },
             'pmd.eraTaken': {
               actions: [
                 'recordAdopted',

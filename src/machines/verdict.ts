@@ -1,8 +1,7 @@
 /**
  * What the mode machine makes of a lineage decision (core/lineage/decide.ts, as the PMD reports it):
- * one word. The operator's order widens it: where the table waits for an operator, a refresh that he
- * ordered may go on, but as a checksum refresh, because nobody knows what differs (MD 13, row 1); and
- * NORMAL by override takes the mirror as it is (row 11).
+ * one word. Where the table waits for an operator, a refresh that he ordered may go on, but as a checksum
+ * refresh, because nobody knows what differs (MD 13, row 1).
  */
 import type { RecordedKind } from '../core/pstore/record.js';
 import type { Verdict } from './group-mode-types.js';
@@ -12,34 +11,28 @@ export interface Decided {
   readonly action: 'resume' | 'era' | 'refresh' | 'smart' | 'checksum' | 'wait';
   /** What is in the BAB goes to the mirror first. */
   readonly drain: boolean;
+  /** Of an `era`: the mirror is not proven equal, and is taken as it is (row 11). */
+  readonly code: string | undefined;
 }
 
-export interface Ordered {
-  /** The refresh that an operator ordered and that is not done. */
-  readonly refresh: RecordedKind | undefined;
-  /** NORMAL by override, and the mirror has not been taken yet. */
-  readonly adopting: boolean;
-}
-
+/** `ordered`: the refresh that an operator ordered and that is not done. */
 export function verdictOf(
-  { action, drain }: Decided,
-  { refresh, adopting }: Ordered,
+  { action, drain, code }: Decided,
+  ordered: RecordedKind | undefined,
 ): Exclude<Verdict, 'unknown'> {
   switch (action) {
     case 'resume':
       return 'follows';
     case 'era':
-      return 'equal';
+      return code === undefined ? 'equal' : 'adopts';
+    case 'smart':
+      return drain ? 'follows' : 'smart';
     case 'refresh':
       return 'smart';
-    case 'smart':
-      if (adopting) return 'adopts';
-      return drain ? 'follows' : 'smart';
     case 'checksum':
-      return adopting ? 'adopts' : 'checksum';
+      return 'checksum';
     case 'wait':
-      if (adopting) return 'adopts';
-      return refresh === undefined || refresh === 'back' ? 'waits' : 'checksum';
+      return ordered === undefined || ordered === 'back' ? 'waits' : 'checksum';
   }
 }
 

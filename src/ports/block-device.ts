@@ -20,6 +20,7 @@
  */
 import type { Crc32c } from '../core/checksum.js';
 import type { IoVector } from '../core/io-vector.js';
+import type { Lz4Compress, Lz4Decompress } from '../core/wire/lz4.js';
 import type { CompletionSink } from './completion.js';
 
 export interface BlockDevice {
@@ -120,7 +121,7 @@ export interface ArenaMemory {
   readonly bytes: Uint8Array;
 }
 
-/** Checksums over arena memory; synchronous, on the calling thread. */
+/** Checksums and compression over arena memory; synchronous, on the calling thread. */
 export interface Digest {
   /** CRC-32C (Castagnoli) of the range, continued from `seed` (0 to begin). May be called unbound. */
   readonly crc32c: Crc32c;
@@ -138,4 +139,7 @@ export interface Digest {
     seedHigh?: number,
   ): void;
   isZero(memory: Uint8Array, offset: number, length: number): boolean;
+  /** LZ4 blocks; the ranges must not overlap. May be called unbound. */
+  readonly lz4Compress: Lz4Compress;
+  readonly lz4Decompress: Lz4Decompress;
 }

@@ -2,6 +2,7 @@
  * What a simulated pair of hosts looks like: sizes, limits, speeds. Plain data, so that a seed can
  * draw it and a failure can print it.
  */
+import type { TunableValues } from '../core/tunables.js';
 import type { SimLinkOptions } from './pipe.js';
 
 export interface ClusterOptions {
@@ -18,6 +19,8 @@ export interface ClusterOptions {
   readonly windowBytes: number;
   readonly chunkSizeKb: number;
   readonly chunkDelayMs: number;
+  /** Others, by the manual's names: sync mode, compression, the rate of refreshes. */
+  readonly tunables: TunableValues;
   /** Longest time of one disk operation. */
   readonly diskMs: number;
   readonly mirrorMs: number;
@@ -43,6 +46,7 @@ export const smallCluster: ClusterOptions = {
   windowBytes: 2 * 1024 * 1024,
   chunkSizeKb: 64,
   chunkDelayMs: 0,
+  tunables: {},
   diskMs: 1,
   mirrorMs: 1,
   messageMs: 0.2,

@@ -1,5 +1,6 @@
 /** Checksums for the simulated world: CRC-32C as everywhere; the 128-bit hash is a stand-in. */
 import { crc32c } from '../core/checksum.js';
+import { lz4Compress, lz4Decompress } from '../core/wire/lz4.js';
 import type { Digest } from '../ports/block-device.js';
 
 export const simDigest: Digest = {
@@ -12,6 +13,8 @@ export const simDigest: Digest = {
     }
     for (let i = 0; i < 16; i++) out[outOffset + i] = lanes[i >> 2]! >>> ((i & 3) * 8);
   },
+  lz4Compress,
+  lz4Decompress,
   isZero(memory, offset, length) {
     for (let i = offset; i < offset + length; i++) if (memory[i] !== 0) return false;
     return true;

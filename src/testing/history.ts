@@ -192,6 +192,17 @@ export class History {
     }
   }
 
+  /** Its answer promised that the local disk keeps it (sync mode, Rule 19). */
+  forced(write: Write): void {
+    const { promised, causes, flushFailedAt } = this.devices[write.device]!;
+    if (write.issuedAt <= flushFailedAt) return;
+    const end = write.firstSector + write.sectorCount;
+    for (let sector = write.firstSector; sector < end; sector++) {
+      const version = causes[sector]!.lastIndexOf(write);
+      promised[sector] = Math.max(promised[sector]!, version);
+    }
+  }
+
   flushFailed(disk: SimDisk): void {
     for (const device of this.devices) {
       if (device.disk === disk) device.flushFailedAt = ++this.#clock;

@@ -53,6 +53,8 @@ export class Operator {
     const patienceMs = status.mode === 'PASSTHRU' ? 0 : this.#options.patienceMs;
     if (now - this.#waitingSince < (refused ? refusedMs : patienceMs)) return;
     this.#waitingSince = undefined;
+    // A refresh that the secondary refuses goes on waiting for it: another one must be ordered.
+    if (refused && status.mode === 'REFRESH') await this.#type('killrefresh');
     await this.#type('launchrefresh', { kind: 'full' });
   }
 

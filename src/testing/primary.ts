@@ -9,6 +9,7 @@ import { strict as assert } from 'node:assert';
 import { startDriver } from '../actors/driver.js';
 import { type GroupOptions, startGroup } from '../actors/group.js';
 import type { GroupStatus } from '../actors/group-status.js';
+import { linkTunables } from '../actors/group-tunables.js';
 import type { DriverMessage, GroupDevice, GroupShared, SharedDevices } from '../actors/messages.js';
 import { startPmd } from '../actors/pmd.js';
 import { startPstore } from '../actors/pstore.js';
@@ -19,6 +20,7 @@ import { DeviceMap } from '../core/bitmap/device-map.js';
 import { babShareMinBytes } from '../core/constants.js';
 import { isTdmfError } from '../core/errors.js';
 import { pstoreBytes } from '../core/pstore/layout.js';
+import { type TunableValues, tunablesOf } from '../core/tunables.js';
 import type { BlockDevice } from '../ports/block-device.js';
 import {
   type ClusterOptions,
@@ -119,6 +121,8 @@ export class SimPrimary {
         await this.#spawn(host, this.#allocate(group), false);
       }
     } catch (error) {
+      // Killed while it started: nobody waits for it any more.
+      if (!this.#is(host)) return;
       if (!isTdmfError(error) || error.code !== 'TDMF_PSTORE_DAMAGED') throw error;
       await this.#initAgain(error.message);
     }
@@ -227,6 +231,10 @@ export class SimPrimary {
   async #spawn(host: SimHost, started: StartedGroup, recovering: boolean): Promise<void> {
     const { group, shared } = started;
     const { deviceBytes, logicalBlockBytes, direct, chunkSizeKb, chunkDelayMs } = this.#options;
+    const tunables: TunableValues = {
+      ...this.#options.tunables,
+      ...{ CHUNKSIZE: chunkSizeKb, CHUNKDELAY: chunkDelayMs },
+    };
     const groupActor = `g${group}/group`;
     const pmdActor = `g${group}/pmd`;
     const driverActor = `g${group}/driver`;
@@ -263,13 +271,7 @@ export class SimPrimary {
       nodeId: 'node-a',
       loopback: false,
       version: '0.1.0',
-      tunables: {
-        chunkSizeKb,
-        chunkDelayMs,
-        compression: false,
-        refreshRateKb: 0,
-        tcpWindowBytes: 0,
-      },
+      tunables: { ...linkTunables(tunablesOf(tunables)), tcpWindowBytes: 0 },
       groupActor,
       driverActor,
     });
@@ -281,7 +283,7 @@ export class SimPrimary {
       mapFile: `/home/p${group}.map`,
       restarted: recovering,
       devices: this.#stamps(),
-      tunables: {},
+      tunables,
     };
     await home.start(groupActor, startGroup, options);
     if (this.#is(host)) started.running = true;

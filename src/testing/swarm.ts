@@ -3,6 +3,7 @@
  * drawn by chance (swarm testing: a run without a certain fault sees what that fault would hide).
  * Plain data; a failure prints it.
  */
+import type { TunableValues } from '../core/tunables.js';
 import { type ClusterOptions, smallCluster } from './cluster-options.js';
 import { Prng } from './prng.js';
 import { type WorkloadKind, type WriterOptions, workloadKinds } from './workload.js';
@@ -121,7 +122,7 @@ export function drawSwarm(seed: number): SwarmOptions {
   const writers = drawWriters(chance, safetyMs);
   return {
     seed,
-    cluster: drawCluster(chance),
+    cluster: { ...drawCluster(chance), tunables: drawTunables(new Prng(seed).fork('tunables')) },
     writers,
     faults: drawFaults(chance),
     faultGapMs: chance.pick([500, 2000, 6000]),
@@ -135,7 +136,17 @@ export function drawSwarm(seed: number): SwarmOptions {
   };
 }
 
-function drawCluster(chance: Prng): ClusterOptions {
+function drawTunables(chance: Prng): TunableValues {
+  return {
+    SYNCMODE: chance.chance(1, 3),
+    SYNCMODEDEPTH: chance.pick([1, 1, 2, 5]),
+    SYNCMODETIMEOUT: chance.pick([1, 2, 10]),
+    COMPRESSION: chance.chance(1, 3),
+    REFRESHRATE: chance.pick([0, 0, 0, 2000]),
+  };
+}
+
+function drawCluster(chance: Prng): Omit<ClusterOptions, 'tunables'> {
   const kib = 1024;
   const sizes = [128, 256, 256, 512, 1024] as const;
   const count = chance.pick([1, 1, 2, 2, 3]);

@@ -8,6 +8,7 @@ import { checkBounds } from './checkers/bounds.js';
 import { DirtChecker } from './checkers/dirt.js';
 import { OrderChecker } from './checkers/order.js';
 import { RestartChecker } from './checkers/restart.js';
+import { SyncChecker } from './checkers/sync.js';
 import type { SimCluster } from './cluster.js';
 import { keptInPstore } from './pstore-view.js';
 import { SecondaryView } from './secondary-view.js';
@@ -24,6 +25,7 @@ interface Watched {
   readonly dirt: DirtChecker;
   readonly acks: AckChecker;
   readonly restart: RestartChecker;
+  readonly sync: SyncChecker;
   boots: number;
   /** Nobody can know what differs before the next commit in an era after this one. */
   unknownSince: string | undefined;
@@ -51,11 +53,18 @@ export class Watch {
         dirt: new DirtChecker(history, view),
         acks: new AckChecker(view),
         restart: new RestartChecker(cluster.primary.node, group, history, view),
+        sync: new SyncChecker(history),
         boots: 0,
         unknownSince: undefined,
         unlooked: undefined,
       };
     });
+    for (const workload of workloads) {
+      const { group } = workload;
+      const { primary } = cluster;
+      workload.onAnswered = (write) =>
+        this.groups[group]!.sync.answered(write, primary.started.get(group), () => primary.pool());
+    }
     cluster.onTampered = (side, what) => {
       for (const watched of this.groups) this.#tampered(watched, side, what);
     };
@@ -79,6 +88,7 @@ export class Watch {
       const { boots } = this.#cluster.secondary.node;
       const disturbed = boots !== watched.boots;
       watched.boots = boots;
+      watched.sync.look(this.#cluster.primary.started.get(watched.group));
       if (disturbed) watched.order.disturbed();
       const { record } = watched.view;
       if (watched.unlooked !== undefined && watched.unlooked !== record)

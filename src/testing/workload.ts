@@ -46,6 +46,9 @@ export class Workload {
   /** Nothing is written any more after so many. */
   writesMax = Number.POSITIVE_INFINITY;
   issued = 0;
+  /** A write was answered well. */
+  onAnswered: ((write: Write) => void) | undefined;
+  readonly group: number;
   readonly #cluster: SimCluster;
   readonly #group: number;
   readonly #history: History;
@@ -56,6 +59,7 @@ export class Workload {
   constructor(cluster: SimCluster, group: number, writers: readonly WriterOptions[], chance: Prng) {
     this.#cluster = cluster;
     this.#group = group;
+    this.group = group;
     this.#history = cluster.histories[group]!;
     this.#clients = cluster.options.deviceBytes.map(() => undefined);
     this.#connecting = cluster.options.deviceBytes.map(() => false);
@@ -77,7 +81,7 @@ export class Workload {
     return this.#pending.size;
   }
 
-  /** I15, as far as the simulation has sync modes: none. */
+  /** I15; in sync mode a write waits no longer than SYNCMODETIMEOUT (Rule 40). */
   checkWaiting(): void {
     const { now } = this.#cluster.world;
     for (const { since, what } of this.#pending) {
@@ -97,8 +101,7 @@ export class Workload {
       const first = chance.below(sectorCount - sectors + 1);
       const write = this.#history.issue(device, first, sectors, false);
       this.write(client, write, { trim: false, fua: false }, ({ error }) => {
-        if (error === undefined) this.#history.lose([write]);
-        else this.#history.answer(write, error);
+        this.ended(write, error);
       });
     }
   }
@@ -115,6 +118,16 @@ export class Workload {
       });
     }
     return undefined;
+  }
+
+  /** A write has its answer, or never will. */
+  ended(write: Write, error: number | undefined): void {
+    if (error === undefined) {
+      this.#history.lose([write]);
+      return;
+    }
+    this.#history.answer(write, error);
+    if (error === 0) this.onAnswered?.(write);
   }
 
   write(
@@ -224,8 +237,7 @@ class Writer {
     const write = this.#history.issue(device, first, count, zero);
     return new Promise((resolve) => {
       this.#workload.write(client, write, request, ({ error }) => {
-        if (error === undefined) this.#history.lose([write]);
-        else this.#history.answer(write, error);
+        this.#workload.ended(write, error);
         resolve();
       });
     });

@@ -1,5 +1,6 @@
 /** Sync mode and `set` with real processes: durable there before the answer, and what a dead link does. */
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { eventually, succeed, TestHost } from '../helpers/daemon.js';
 import { LinkProxy } from '../helpers/link-proxy.js';
@@ -97,4 +98,28 @@ test('I2, Rule 40: an answered write is on the mirror; a dead link costs one tim
   await succeed('cmp', [local, mirror]);
   const events = await host.control('events', '--since', '0', '--json');
   t.regex(events, /sync\.timedOut[\s\S]*sync\.restored/);
+});
+
+test('COMPRESSION: entries and a refresh arrive unchanged, and less goes over the link', async (t) => {
+  const { host, proxy, local, mirror } = await normal();
+  t.teardown(async () => {
+    await proxy.close();
+    await host.remove();
+  });
+  await host.control('set', '-g', '0', 'COMPRESSION=Y');
+  const before = proxy.bytes;
+  for (let count = 0; count < 4; count++) await write(host, count * 2 ** 21, 2 ** 21, 1 + count);
+  await host.control('sync', '-g', '0');
+  await succeed('cmp', [local, mirror]);
+  t.true(proxy.bytes - before < 2 ** 20, 'eight megabytes of one byte each');
+  await host.control('launchrefresh', '-f', '-g', '0');
+  await host.control('wait', '-g', '0', '--for', 'normal', '--timeout', '60');
+  await succeed('cmp', [local, mirror]);
+  t.true(proxy.bytes - before < 2 ** 21);
+  // What cannot be compressed goes as it is.
+  const noise = host.image('noise.img', 0);
+  writeFileSync(noise, randomBytes(deviceBytes));
+  await succeed('nbdcopy', [noise, host.uri()]);
+  await host.control('sync', '-g', '0');
+  await succeed('cmp', [noise, mirror]);
 });

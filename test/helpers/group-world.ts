@@ -28,6 +28,7 @@ export interface GroupWorldOptions {
   readonly control?: SharedArrayBuffer;
   /** Where the mirror stands. */
   readonly mirror?: Mirror | undefined;
+  readonly checkpointed?: boolean;
 }
 
 type Message = DriverMessage | PmdMessage;
@@ -66,13 +67,29 @@ export class GroupWorld {
   mirror: Mirror | undefined;
   /** What the lineage table says, instead of what the positions say. */
   decision: Partial<Decided> | undefined;
+  /** Groups that wait for their turn; granted at once unless `crowded`. */
+  readonly turns = new Turns(() => this.crowded);
+  crowded = false;
+  turnsGiven = 0;
+  /** Connected to the driver; and how many it says there are, when asked. */
+  clients = 0;
+  clientsSeen = 0;
+  /** Of the checkpoint marker; 0: the driver has none. */
+  marker = 6;
+  /** Hooks that fail. */
+  readonly failingHooks = new Set<string>();
+  /** What the secondary says when it is connected. */
+  checkpointed: 'off' | 'on' = 'off';
+  /** Local bytes written when a backfresh is killed. */
+  writtenBytes = 0;
   #lineage: PrimaryLineage | undefined;
 
-  constructor({ record, control, mirror }: GroupWorldOptions = {}) {
+  constructor({ record, control, mirror, checkpointed = false }: GroupWorldOptions = {}) {
     this.#memory = control ?? GroupControlView.create(1);
     this.control = new GroupControlView(this.#memory);
     this.record = record;
     this.mirror = mirror;
+    if (checkpointed) this.checkpointed = 'on';
     this.actors = new SimActors({
       name: 'a',
       world: this.world,
@@ -101,9 +118,18 @@ export class GroupWorld {
     await this.until(
       spawn('g0/driver', {
         receive: (message: DriverMessage) => this.#driver(message),
-        ask: () => Promise.resolve(0),
+        ask: () => Promise.resolve(this.clientsSeen),
       }),
     );
+    await this.until(
+      spawn('refresh-turns', {
+        ask: () => new Promise((resolve) => this.turns.push(() => resolve(undefined))),
+        receive: () => {
+          this.turnsGiven++;
+        },
+      }),
+    );
+    await this.until(spawn('hooks', { ask: (question: unknown) => this.#hook(question) }));
     await this.until(spawn('g0/pmd', { receive: (message: PmdMessage) => this.#pmd(message) }));
     await this.until(
       actors.start('g0/group', startGroup, {
@@ -134,6 +160,15 @@ export class GroupWorld {
     const answer = await this.ask({ kind: 'operator', verb, args });
     await this.quiet();
     return answer;
+  }
+
+  /** Asked, and perhaps not answered yet; `until` waits for it. */
+  async begin(verb: string, args: Readonly<Record<string, unknown>> = {}) {
+    const asked = this.actors.address('g0/group').ask({ kind: 'operator', verb, args });
+    // The test looks at it later.
+    asked.catch(() => undefined);
+    await this.quiet();
+    return { asked };
   }
 
   status(): Promise<GroupStatus> {
@@ -188,9 +223,16 @@ export class GroupWorld {
   }
 
   #connected(mirrorState: MirrorState): void {
-    this.#tell({ type: 'link.connected', peer: 'b:575', mirrorState });
+    const { checkpointed: checkpoint } = this;
+    this.#tell({ type: 'link.connected', peer: 'b:575', mirrorState, checkpoint });
     const found = { code: undefined, ownBytes: 0, ownSince: 0, drain: false };
-    this.#tell({ type: 'link.decided', ...found, ...this.#decide(), ...this.decision });
+    const decided = { ...found, ...this.#decide(), ...this.decision };
+    this.#tell({ type: 'link.decided', ...decided });
+    const { era, appending } = this.#lineage!;
+    if (decided.action !== 'era' || !appending) return;
+    // The PMD offers the era by itself.
+    this.mirror = { era, sequence: 0 };
+    this.#tell({ type: 'pmd.eraTaken', era });
   }
 
   /** The rows of the lineage table that a mirror of our own can meet. */
@@ -198,12 +240,29 @@ export class GroupWorld {
     const lineage = this.#lineage!;
     if (lineage.order === 'full') return { row: 'F', action: 'refresh' };
     if (this.mirror === undefined) {
+      if (lineage.order === 'normal') {
+        return { row: '1n', action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED' };
+      }
       return { row: '1', action: 'wait', code: 'TDMF_LINEAGE_NEVER' };
     }
     if (this.mirror.era === lineage.era) {
       return { row: '5', action: 'resume', drain: !lineage.appending };
     }
     return lineage.dirty ? { row: '7', action: 'smart' } : { row: '7e', action: 'era' };
+  }
+
+  /** The secondary says how its checkpoint is. */
+  checkpoint(state: 'off' | 'on' | 'failed', code?: string): void {
+    if (state !== 'failed') this.checkpointed = state;
+    this.#tell({ type: 'checkpoint.changed', state, sequence: this.marker, code, details: {} });
+  }
+
+  #hook(question: unknown): Promise<unknown> {
+    const { hook, role } = question as { hook: string; role: string };
+    this.log.push(`hook ${hook} ${role}`);
+    if (!this.failingHooks.has(hook)) return Promise.resolve({ ran: undefined });
+    const details = { file: `cp_${hook}_000`, why: 'it ended with exit code 1' };
+    return Promise.reject(new TdmfError('TDMF_HOOK_FAILED', details));
   }
 
   #tell(message: GroupMessage): void {
@@ -248,6 +307,18 @@ export class GroupWorld {
       case 'driver.markAll':
         this.#tell({ type: 'driver.markedAll', token: message.token });
         break;
+      case 'driver.door':
+        if (!message.open) {
+          this.#tell({ type: 'driver.door', token: message.token, open: this.clients > 0 });
+        }
+        break;
+      case 'driver.equal':
+        this.#tell({ type: 'driver.committed', token: message.token, cleared: true });
+        break;
+      case 'driver.marker':
+        this.control.stamped = this.mark + 1;
+        this.#tell({ type: 'driver.markerStamped', token: message.token, sequence: this.marker });
+        break;
       case 'driver.clearBab':
         this.#tell({ type: 'driver.cleared', token: message.token });
         break;
@@ -279,6 +350,19 @@ export class GroupWorld {
       case 'pmd.kill':
         this.#tell({ type: 'pmd.stopped' });
         break;
+      case 'pmd.backfreshEnd': {
+        const { refreshId, handOver } = message;
+        if (handOver === undefined) {
+          this.#tell({ type: 'backfresh.ended', refreshId, writtenBytes: this.writtenBytes });
+        } else {
+          this.mirror = { era: handOver.era, sequence: handOver.s0 - 1 };
+          this.#tell({ type: 'pmd.eraTaken', era: handOver.era });
+        }
+        break;
+      }
+      case 'pmd.checkpointOff':
+        this.checkpoint('off');
+        break;
       case 'pmd.drop':
         this.#tell({ type: 'pmd.dropped', token: message.token });
         break;
@@ -297,6 +381,25 @@ export class GroupWorld {
       default:
         break;
     }
+  }
+}
+
+/** Answers those who ask for their turn, now or when it is not crowded any more. */
+class Turns {
+  readonly #crowded: () => boolean;
+  #waiting: (() => void)[] = [];
+
+  constructor(crowded: () => boolean) {
+    this.#crowded = crowded;
+  }
+
+  push(grant: () => void): void {
+    if (this.#crowded()) this.#waiting.push(grant);
+    else grant();
+  }
+
+  grantAll(): void {
+    for (const grant of this.#waiting.splice(0)) grant();
   }
 }
 

@@ -20,6 +20,7 @@ import {
   validateEntries,
 } from '../../src/core/wire/entry.js';
 import type { FrameHeader } from '../../src/core/wire/frame.js';
+import { lz4Decompress } from '../../src/core/wire/lz4.js';
 import {
   type Ack,
   type ControlMessage,
@@ -70,6 +71,7 @@ export class ScriptedSecondary implements LinkDialer {
   position: WirePosition | undefined;
   durable: WirePosition | undefined;
   windowBytes = 16 * 1024 * 1024;
+  features = 0;
   /** Answers of the door and of the RMD instead of a session. */
   dialError: TdmfErrorCode | undefined;
   refusal: TdmfErrorCode | undefined;
@@ -126,6 +128,8 @@ export class ScriptedSession implements LinkConnection, FrameSink {
   readonly ack: Ack = emptyAck();
   /** Payload bytes of data frames received in this session. */
   payloadBytes = 0;
+  /** All bytes that arrived in this session. */
+  linkBytes = 0;
   /** The most that was ever under way: received, and not freed. */
   underWayMax = 0;
   readonly #secondary: ScriptedSecondary;
@@ -150,7 +154,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
     this.#number = secondary.dials;
     this.sessionSecret = secondary.world.random.fill(new Uint8Array(32));
     const nonce = sessionNonce(this.sessionSecret, 'primary');
-    this.#splitter = new FrameSplitter(this, { sender: 'primary', nonce, crc32c });
+    this.#splitter = new FrameSplitter(this, { sender: 'primary', nonce, crc32c, lz4Decompress });
     this.#writer = new FrameWriter(sessionNonce(this.sessionSecret, 'secondary'), crc32c);
     this.#beat();
   }
@@ -184,6 +188,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
     while (left > 0 && this.#queue.length > 0 && this.#open) {
       const part = this.#queue.shift()!.bytes.slice(0, left);
       left -= part.length;
+      this.linkBytes += part.length;
       this.#splitter.push(part);
     }
     this.#end({ code: 'TDMF_LINK_LOST', message: 'cut' });
@@ -318,7 +323,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
     this.say({
       kind: 'welcome',
       protocol: 1,
-      features: 0,
+      features: this.#secondary.features,
       version: 'test',
       nodeId: 'secondary',
       bootId: s.bootId,
@@ -468,6 +473,7 @@ export class ScriptedSession implements LinkConnection, FrameSink {
       const head = this.#queue.shift();
       if (head === undefined) return;
       this.#queuedBytes -= head.bytes.length;
+      this.linkBytes += head.bytes.length;
       if (!s.mute) this.#splitter.push(head.bytes.slice());
       // Memory that is used again before `sent` shows up as wrong data; after it, it may.
       head.sent?.();

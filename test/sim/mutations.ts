@@ -34,7 +34,7 @@ export const mutations: readonly Mutation[] = [
         `        if ((duties & duty.append) === 0)`,
       ],
     ],
-    sweeps: ['seed=26', seeds],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
     name: 'no grace',
@@ -48,7 +48,7 @@ export const mutations: readonly Mutation[] = [
         this.#facts.fact({ type: 'driver.graced', token, sequence });`,
       ],
     ],
-    sweeps: ['seed=27', seeds],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
     name: 'the commit applies .i and .c side by side',
@@ -68,14 +68,14 @@ export const mutations: readonly Mutation[] = [
         }`,
       ],
     ],
-    sweeps: ['seed=27', seeds, overflow],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
     name: 'no marks in phase b',
     rule: 'Rule 5',
     file: 'core/engine/write-tracker.js',
     edits: [[`(mark ? duty.mark : 0)`, `(mark && !append ? duty.mark : 0)`]],
-    sweeps: [overflow, seeds],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh,load.burst', seeds],
   },
   {
     name: 'any commit clears the map',
@@ -92,7 +92,7 @@ export const mutations: readonly Mutation[] = [
         }`,
       ],
     ],
-    sweeps: [frozen, overflow, seeds],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh,load.hotBurst', seeds],
     open: 'a full refresh follows every overflow and sends everything again',
   },
   {
@@ -100,14 +100,14 @@ export const mutations: readonly Mutation[] = [
     rule: 'Rule 7a',
     file: 'core/journal/recovery.js',
     edits: [[`const position = Math.max(durable, applied ?? 0);`, `const position = durable;`]],
-    sweeps: ['seed=38', seeds],
+    sweeps: ['seed=1..40 faults=secondary.kill', seeds],
   },
   {
     name: 'applied is recorded before it is complete',
     rule: 'Rule 7a',
     file: 'actors/mirror-lane.js',
     edits: [[`this.#events.record(apply.applied);`, `this.#events.record(apply.received);`]],
-    sweeps: ['seed=10', seeds],
+    sweeps: ['seed=1..40 faults=secondary.kill', seeds],
   },
   {
     name: 'a rewound mirror is called coherent',
@@ -119,7 +119,7 @@ export const mutations: readonly Mutation[] = [
         `const state = record.state;`,
       ],
     ],
-    sweeps: ['seed=16', seeds],
+    sweeps: ['seed=1..40 faults=secondary.powerCut', seeds],
   },
   {
     name: 'no overlap check in the RMD',
@@ -172,7 +172,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       [`if (!this.#appends(slot)) {`, `if (payload !== undefined || !this.#appends(slot)) {`],
     ],
-    sweeps: [seeds],
+    sweeps: ['seed=1..40 faults=local.error', seeds],
   },
   {
     name: 'ack before the commit record',
@@ -190,7 +190,7 @@ export const mutations: readonly Mutation[] = [
         `        this.#committed(mark.mark);`,
       ],
     ],
-    sweeps: ['story=refresh strike=secondary.kill@120..refresh'],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh,secondary.kill', seeds],
     slow: true,
   },
   {
@@ -198,7 +198,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'Rule 24',
     file: 'actors/chain-applier.js',
     edits: [[`(await ImageReader.open(opener, device, sizes)).apply(mirror);`, `undefined;`]],
-    sweeps: ['seed=5', seeds, overflow],
+    sweeps: ['seed=1..40 faults=operator.launchrefresh', seeds],
   },
   {
     name: 'entries are released when applied, not when durable',
@@ -215,11 +215,13 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a flush proves what was applied while it ran',
     rule: 'Rule 24, H21',
-    file: 'actors/mirror-session.js',
+    file: 'actors/mirror-core.js',
     edits: [
       [
-        `await this.#mirrorDurable(covers);`,
-        `await this.#mirrorDurable(this.#mirror.entries.applied);`,
+        `            await this.madeDurable(covers);
+            await this.#closeWindow(covers);`,
+        `            await this.madeDurable(this.entries.apply.applied);
+            await this.#closeWindow(covers);`,
       ],
     ],
     sweeps: [seeds],
@@ -249,7 +251,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'Rule 21',
     file: 'actors/mirror.js',
     edits: [[`return this.#flushError;`, `return undefined;`]],
-    sweeps: ['seed=13', seeds],
+    sweeps: ['seed=1..40 faults=mirror.error', seeds],
   },
   {
     name: 'blocks of a lost link are not sent again',
@@ -261,7 +263,7 @@ export const mutations: readonly Mutation[] = [
         `this.records.giveBack(() => undefined);`,
       ],
     ],
-    sweeps: ['seed=8', seeds],
+    sweeps: ['seed=1..40 faults=link.cut', seeds],
   },
   {
     name: 'the frozen rest of an aborted phase b is forgotten',
@@ -281,7 +283,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'T2, Rule 8a',
     file: 'core/engine/write-tracker.js',
     edits: [[`if (append && !this.appending && !this.#eraOpen) {`, `if (append && !append) {`]],
-    sweeps: [frozen, seeds, overflow],
+    sweeps: ['seed=1..40 faults=load.burst,primary.thread,load.burst', seeds],
     open: 'the driver dies too seldom between an overflow and the news of it',
   },
   {
@@ -294,7 +296,7 @@ export const mutations: readonly Mutation[] = [
         `if (slots.dutiesOf(slot) < 0)`,
       ],
     ],
-    sweeps: [seeds],
+    sweeps: ['seed=1..40 faults=primary.thread', seeds],
   },
   {
     name: 'an overflow forgets the writes in flight',
@@ -307,7 +309,7 @@ export const mutations: readonly Mutation[] = [
         `            this.writer.demote(slot);`,
       ],
     ],
-    sweeps: [frozen, seeds, overflow],
+    sweeps: ['seed=1..40 faults=load.hotBurst', seeds],
     open: 'a full refresh follows every overflow and sends everything again',
   },
   {
@@ -322,7 +324,7 @@ export const mutations: readonly Mutation[] = [
     rule: 'Rule 18',
     file: 'actors/driver-heat.js',
     edits: [[`            this.#addDirt(deviceOf, indexOf);\n`, ``]],
-    sweeps: [seeds],
+    sweeps: ['seed=1..40 faults=load.burst', seeds],
   },
   {
     name: 'entries of the BAB do not pin their regions',
@@ -354,5 +356,28 @@ export const mutations: readonly Mutation[] = [
       ],
     ],
     sweeps: [seeds],
+  },
+  {
+    name: 'a commit leaves the mirror cleanly closed',
+    rule: 'Rule 27',
+    file: 'actors/rmd-record.js',
+    edits: [[`...(record.record.checkpoint === 'off' && { clean: false }),`, ``]],
+    sweeps: ['seed=1..64 faults=primary.kill,secondary.powerCut,secondary.rollback', 'seed=1..100'],
+    slow: true,
+  },
+  {
+    name: 'sync mode does not wait for the secondary',
+    rule: 'I2',
+    file: 'actors/driver-sync.js',
+    edits: [["if (!reached(control.cursor('durable'), until))", 'if (!request)']],
+    sweeps: [seeds],
+  },
+  {
+    name: 'sync mode does not wait for the local flush',
+    rule: 'Rule 19',
+    file: 'actors/driver-sync.js',
+    edits: [['if (!request.fua)', 'if (!request)']],
+    sweeps: [seeds],
+    slow: true,
   },
 ];

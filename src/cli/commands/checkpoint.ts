@@ -4,8 +4,8 @@
  * which of them.
  */
 import { TdmfError } from '../../core/errors.js';
-import type { GroupOptions } from './group-options.js';
-import { groupVerb } from './group-verb.js';
+import { chosenGroups, type GroupOptions } from './group-options.js';
+import { runGroupVerb } from './group-verb.js';
 
 export interface CheckpointOptions extends GroupOptions {
   readonly on?: true;
@@ -34,5 +34,19 @@ export function checkpoint(
     throw new TdmfError('TDMF_USAGE', { problem: '-p and -s exclude each other' });
   }
   const role = options.primary ? 'primary' : options.secondary ? 'secondary' : undefined;
-  return groupVerb(home, 'checkpoint', groups, options, { on: wanted.has(true), role });
+  const args = { on: wanted.has(true), role };
+  const chosen = chosenGroups(groups, options);
+  return runGroupVerb(home, 'checkpoint', chosen, args, {}, (group, value) => {
+    const { checkpoint: where } = (value ?? {}) as { readonly checkpoint?: string };
+    const told = underWay[where ?? ''];
+    if (told !== undefined) process.stdout.write(`group ${group}: ${told}\n`);
+  });
 }
+
+/** What has been ordered and is not done yet (MD 45), by the state of the group's machine. */
+const underWay: Readonly<Record<string, string>> = {
+  queued: 'ordered; it waits until the group is in NORMAL',
+  ready: 'ordered; it waits until the group is in NORMAL',
+  pending: 'on its way: it is on when everything written before is on the mirror',
+  closing: 'ordered; it waits until the group is in NORMAL and connected',
+};

@@ -166,6 +166,20 @@ export class GroupControlView {
     return Atomics.exchange(this.i32, word, 0) === 1;
   }
 
+  /** SYNCMODEDEPTH in force, 0: async. */
+  get syncDepth(): number {
+    return this.i32[at.syncDepth / 4]!;
+  }
+
+  get syncTimeoutMs(): number {
+    return this.i32[at.syncTimeoutMs / 4]!;
+  }
+
+  setSync(depth: number, timeoutMs: number): void {
+    this.i32[at.syncDepth / 4] = depth;
+    this.i32[at.syncTimeoutMs / 4] = timeoutMs;
+  }
+
   /** Rule 40: writers do not wait although they should. */
   get syncDegraded(): boolean {
     return Atomics.load(this.i32, at.syncDegraded / 4) !== 0;

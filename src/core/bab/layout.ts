@@ -95,6 +95,8 @@ export const controlLayout = layout({
     { offset: 1032, size: 4, type: 'i32', name: 'syncWaiting', meaning: 'driver: 1 while writers wait for the secondary' },
     { offset: 1036, size: 4, type: 'i32', name: 'syncBell', meaning: '1 while the driver wants to be told that durable has come to syncFirst' },
     { offset: 1040, size: 4, type: 'i32', name: 'syncDegraded', meaning: 'driver: 1 while writers do not wait although they should (Rule 40)' },
+    { offset: 1044, size: 4, type: 'i32', name: 'syncDepth', meaning: 'driver: SYNCMODEDEPTH in force, 0 async; what the next driver begins with' },
+    { offset: 1048, size: 4, type: 'i32', name: 'syncTimeoutMs', meaning: 'driver: SYNCMODETIMEOUT in force' },
     { offset: 1088, size: devicesPerGroupMax * deviceCounterBytes, type: 'f64', name: 'devices', meaning: 'counters of each device' },
     { offset: 1088 + devicesPerGroupMax * deviceCounterBytes, size: writesInFlightMax * slotBytes, type: 'i32', name: 'slots', meaning: 'writes in flight' },
   ],

@@ -5,6 +5,7 @@
  */
 import type { EraWords } from '../bab/control.js';
 import type { PastEra, PrimarySide } from '../lineage/facts.js';
+import type { GroupRecord, MapContinuity } from '../pstore/record.js';
 import type { WirePosition, WireRefreshKind } from '../wire/messages.js';
 
 /** What the group says (messages.ts: PrimaryLineage). */
@@ -23,6 +24,19 @@ export interface RecordedLineage {
   readonly refreshId: string | undefined;
   readonly refreshKind: WireRefreshKind | 'back' | undefined;
   readonly order: WireRefreshKind | 'back' | 'normal' | undefined;
+}
+
+/**
+ * What may be said of the map. A mirror that was taken as it was, or may have been, need not differ only
+ * where the map says: as long as no refresh has proven it, the map is unproven, but for the override itself,
+ * which may still find that nothing is missing (row 11).
+ */
+export function mapToldOf(
+  { map, adopting, unverified }: Pick<GroupRecord, 'map' | 'adopting' | 'unverified'>,
+  order: RecordedLineage['order'],
+): MapContinuity {
+  const doubtful = (adopting || unverified) && order !== 'normal';
+  return doubtful && map === 'continuous' ? 'unproven' : map;
 }
 
 /** The refresh that is open, whatever the record says by now; all undefined: none. */

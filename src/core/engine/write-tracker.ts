@@ -181,10 +181,12 @@ export class WriteTracker {
     }
   }
 
-  /** A checkpoint marker as the next entry; 0 when nothing is appended, or there is no room. */
+  /** A checkpoint marker as the next entry; 0 when nothing is appended, which no room ends (T2). */
   stampMarker(wallMs: number): number {
-    if (!this.appending || !this.writer.prepare(1)) return 0;
-    return this.writer.publishMarker(wallMs);
+    if (!this.appending) return 0;
+    if (this.writer.prepare(1)) return this.writer.publishMarker(wallMs);
+    this.overflow();
+    return 0;
   }
 
   /**

@@ -64,12 +64,18 @@ const placed = { ...good, mirror: ['whole', 'window'] } as const;
 const auto = ['nothing', 'smart'] as const;
 const free = ['nothing', 'smart', 'normal'] as const;
 const quiet = ['nothing', 'normal'] as const;
-const current = { ...placed, era: 'current', place: 'within' } as const;
 const still = ['track', 'refresh'] as const;
-const clean = { own: 'none' } as const;
-const foreign = { own: ['known', 'unknown'] } as const;
-const earlier = { ...placed, era: 'earlier', ...clean } as const;
+/**
+ * Nobody else wrote there, or only under a checkpoint that was taken off again, in blocks that are known:
+ * whoever took it off gave them up (Rule 9b, MD 27). What is known of them goes with every smart refresh.
+ */
+const ours = { own: ['none', 'known'] } as const;
+/** Its content is nobody's word, or somebody else's. */
+const doubtful = { own: ['unknown', 'unverified'] } as const;
+const current = { ...placed, era: 'current', place: 'within' } as const;
+const earlier = { ...placed, ...ours, era: 'earlier' } as const;
 const inside = ['within', 'unproven'] as const;
+const notBeyond = ['behind', 'within', 'unproven'] as const;
 /** Both sides know every change since the same point. */
 const bothKnow = { place: 'within', map: 'continuous', own: ['none', 'known'] } as const;
 const outside = ['behind', 'beyond', 'unproven'] as const;
@@ -83,11 +89,6 @@ export const lineageRows: readonly LineageRow[] = [
   { row: '0c', when: { peer: 'contradictory' }, action: 'refuse', code: 'TDMF_LINK_PROTOCOL', why: 'the positions contradict each other' },
 
   { row: 'F', when: { ...good, ordered: 'full', mirror: ['never', 'whole', 'window', 'unfinished'] }, action: 'refresh', why: 'an operator ordered a full refresh' },
-  { row: '3', when: { ...good, ordered: ['nothing', 'full', 'smart', 'checksum'], mirror: 'mine' }, action: 'refresh-resume', why: 'the unfinished refresh is ours' },
-  { row: '3x', when: { ...good, ordered: free, mirror: 'unfinished' }, action: 'refuse', code: 'TDMF_LINEAGE_INCOHERENT', why: 'a refresh we know nothing of is unfinished' },
-  { row: '3n', when: { ...good, ordered: 'normal', mirror: 'mine' }, action: 'refuse', code: 'TDMF_LINEAGE_INCOHERENT', why: 'half of a refresh is no mirror to go on with' },
-  { row: '1', when: { ...good, ordered: auto, mirror: 'never' }, action: 'wait', code: 'TDMF_LINEAGE_NEVER', why: 'an operator begins the first refresh' },
-  { row: '1n', when: { ...good, ordered: 'normal', mirror: 'never' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the operator says that it is equal' },
   { row: 'C', when: { ...good, ordered: 'checksum', mirror: ['never', 'unfinished'] }, action: 'checksum', why: 'an operator ordered that all is compared' },
   { row: 'Cp', when: { ...placed, ordered: 'checksum', era: ['current', 'earlier', 'older', 'ahead', 'newer', 'split'] }, action: 'checksum', why: 'the same, of a mirror with a history' },
 
@@ -97,26 +98,33 @@ export const lineageRows: readonly LineageRow[] = [
   { row: 'Bo', when: { ...good, ordered: 'back', mirror: 'whole', era: ['older', 'ahead'] }, action: 'back', why: 'all is compared: nobody knows what changed since' },
   { row: 'Bp', when: { ...good, ordered: 'back', mirror: 'whole', era: rooted, place: outside }, action: 'back', why: 'the same' },
   { row: 'Bm', when: { ...good, ordered: 'back', mirror: 'whole', era: rooted, place: 'within', map: notContinuous }, action: 'back', why: 'the same' },
-  { row: 'Bu', when: { ...good, ordered: 'back', mirror: 'whole', era: rooted, place: 'within', map: 'continuous', own: 'unknown' }, action: 'back', why: 'the same' },
+  { row: 'Bu', when: { ...good, ...doubtful, ordered: 'back', mirror: 'whole', era: rooted, place: 'within', map: 'continuous' }, action: 'back', why: 'the same' },
   { row: 'B2', when: { ...good, ordered: 'back', mirror: 'whole', era: 'unrelated' }, action: 'refuse', code: 'TDMF_LINEAGE_UNRELATED', why: 'the data of others is no data of ours' },
 
+  { row: '1', when: { ...good, ordered: auto, mirror: 'never' }, action: 'wait', code: 'TDMF_LINEAGE_NEVER', why: 'an operator begins the first refresh' },
   { row: '2', when: { ...placed, ordered: ['nothing', 'smart', 'checksum', 'normal'], era: 'unrelated' }, action: 'refuse', code: 'TDMF_LINEAGE_UNRELATED', why: 'no era in common' },
+  { row: '3', when: { ...good, ordered: ['nothing', 'full', 'smart', 'checksum'], mirror: 'mine' }, action: 'refresh-resume', why: 'the unfinished refresh is ours' },
+  { row: '3n', when: { ...good, ordered: 'normal', mirror: 'mine' }, action: 'refuse', code: 'TDMF_LINEAGE_INCOHERENT', why: 'half of a refresh is no mirror to go on with' },
+  { row: '3x', when: { ...good, ordered: free, mirror: 'unfinished' }, action: 'refuse', code: 'TDMF_LINEAGE_INCOHERENT', why: 'a refresh we know nothing of is unfinished' },
   { row: '4', when: { ...placed, ordered: free, era: 'ahead' }, action: 'refuse', code: 'TDMF_LINEAGE_ROLLED_BACK', why: 'the mirror followed this primary further than it remembers' },
   { row: '4l', when: { ...placed, ordered: free, era: ['current', 'earlier'], place: 'beyond' }, action: 'refuse', code: 'TDMF_LINEAGE_ROLLED_BACK', why: 'sequences that were never stamped, or not leased (Rule 8c)' },
 
-  { row: '5', when: { ...current, ordered: free, duty: 'append' }, action: 'resume', why: 'every later entry is in the BAB' },
-  { row: '5d', when: { ...current, ...clean, ordered: free, duty: still, map: 'continuous' }, action: 'smart', why: 'drain, then what the map says' },
-  { row: '5b', when: { ...current, ...clean, ordered: free, duty: still, map: 'unproven' }, action: 'checksum', why: 'drain, then all: the map may lack a difference' },
-  { row: '5p', when: { ...current, ...clean, ordered: quiet, duty: still, map: 'broken' }, action: 'wait', code: 'TDMF_LINEAGE_UNTRACKED', why: 'nothing automatic after untracked writes' },
-  { row: '5q', when: { ...current, ...clean, ordered: 'smart', duty: still, map: 'broken' }, action: 'checksum', code: 'TDMF_LINEAGE_UNTRACKED', why: 'upgraded (MD 13)' },
-  { row: '5m', when: { ...current, ...foreign, ordered: quiet, duty: still }, action: 'wait', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'drain, no more: there are changes of others on the mirror' },
-  { row: '6', when: { ...placed, ...clean, ordered: free, era: 'current', place: ['behind', 'unproven'] }, action: 'checksum', code: 'TDMF_LINEAGE_MIRROR_BEHIND', why: 'released entries are missing (Rule 26)' },
+  { row: '5', when: { ...current, ordered: free, duty: 'append', own: ['none', 'known', 'unverified'] }, action: 'resume', why: 'every later entry is in the BAB' },
+  { row: '5n', when: { ...current, ordered: 'normal', own: 'unknown' }, action: 'resume', why: 'the operator takes it as it is' },
+  { row: '5d', when: { ...current, ...ours, ordered: free, duty: still, map: 'continuous' }, action: 'smart', why: 'drain, then what the map says' },
+  { row: '5b', when: { ...current, ...ours, ordered: free, duty: still, map: 'unproven' }, action: 'checksum', why: 'drain, then all: the map may lack a difference' },
+  { row: '5p', when: { ...current, ...ours, ordered: quiet, duty: still, map: 'broken' }, action: 'wait', code: 'TDMF_LINEAGE_UNTRACKED', why: 'nothing automatic after untracked writes' },
+  { row: '5q', when: { ...current, ...ours, ordered: 'smart', duty: still, map: 'broken' }, action: 'checksum', code: 'TDMF_LINEAGE_UNTRACKED', why: 'upgraded (MD 13)' },
+  { row: '5v', when: { ...current, ordered: quiet, duty: still, own: 'unverified' }, action: 'wait', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'drain, no more: a smart refresh would prove nothing' },
+  { row: '5w', when: { ...current, ordered: 'smart', duty: still, own: 'unverified' }, action: 'checksum', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'upgraded' },
+  { row: '6', when: { ...placed, ...ours, ordered: free, era: 'current', place: ['behind', 'unproven'] }, action: 'checksum', code: 'TDMF_LINEAGE_MIRROR_BEHIND', why: 'released entries are missing (Rule 26)' },
   { row: '6e', when: { ...earlier, ordered: free, place: 'behind' }, action: 'checksum', code: 'TDMF_LINEAGE_MIRROR_BEHIND', why: 'released entries of an earlier era are missing' },
-  { row: '6m', when: { ...placed, ...foreign, ordered: quiet, era: 'current', place: ['behind', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'released entries are missing, and others wrote there' },
+  { row: '6m', when: { ...placed, ...doubtful, ordered: free, era: 'current', place: ['behind', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'released entries are missing, and what is there is not ours' },
 
   { row: '7', when: { ...earlier, ordered: auto, place: 'within', map: 'continuous', since: 'changed' }, action: 'smart', why: 'the map holds every difference' },
   { row: '7w', when: { ...earlier, mirror: 'window', ordered: auto, place: 'within', map: 'continuous', since: 'equal' }, action: 'smart', why: 'equal, but for the window' },
-  { row: '7e', when: { ...earlier, mirror: 'whole', ordered: free, place: 'within', map: 'continuous', since: 'equal' }, action: 'era', why: 'equal: nothing to copy' },
+  { row: '7k', when: { ...earlier, mirror: 'whole', own: 'known', ordered: auto, place: 'within', map: 'continuous', since: 'equal' }, action: 'smart', why: 'equal, but for what is known' },
+  { row: '7e', when: { ...earlier, mirror: 'whole', own: 'none', ordered: free, place: 'within', map: 'continuous', since: 'equal' }, action: 'era', why: 'equal: nothing to copy' },
   { row: '7b', when: { ...earlier, ordered: auto, place: inside, map: 'unproven' }, action: 'checksum', why: 'the map may lack a difference' },
   { row: '7n', when: { ...earlier, ordered: auto, place: 'unproven', map: 'continuous' }, action: 'checksum', why: 'what the mirror may hold of that era is not known' },
   { row: '7p', when: { ...earlier, ordered: 'nothing', place: inside, map: 'broken' }, action: 'wait', code: 'TDMF_LINEAGE_UNTRACKED', why: 'PASSTHRU: nothing is automatic' },
@@ -124,31 +132,28 @@ export const lineageRows: readonly LineageRow[] = [
 
   { row: '8', when: { ...placed, ordered: quiet, era: 'newer' }, action: 'refuse', code: 'TDMF_LINEAGE_NEWER', why: 'the secondary is newer' },
   { row: '8n', when: { ...placed, ...bothKnow, own: 'none', ordered: 'smart', era: 'newer' }, action: 'smart', union: true, why: 'nothing was written there: a drill' },
-  { row: '8k', when: { ...placed, ...foreign, ordered: 'smart', era: 'newer' }, action: 'refuse', code: 'TDMF_LINEAGE_NEWER', why: 'what was written there is nowhere else' },
-  { row: '8p', when: { ...placed, ...clean, ordered: 'smart', era: 'newer', place: outside }, action: 'refuse', code: 'TDMF_LINEAGE_NEWER', why: 'nobody can say what was written there' },
-  { row: '8m', when: { ...placed, ...clean, ordered: 'smart', era: 'newer', place: 'within', map: notContinuous }, action: 'refuse', code: 'TDMF_LINEAGE_NEWER', why: 'the same' },
+  { row: '8k', when: { ...placed, own: ['known', 'unknown', 'unverified'], ordered: 'smart', era: 'newer' }, action: 'refuse', code: 'TDMF_LINEAGE_NEWER', why: 'what was written there is nowhere else' },
+  { row: '8p', when: { ...placed, own: 'none', ordered: 'smart', era: 'newer', place: outside }, action: 'refuse', code: 'TDMF_LINEAGE_NEWER', why: 'nobody can say what was written there' },
+  { row: '8m', when: { ...placed, own: 'none', ordered: 'smart', era: 'newer', place: 'within', map: notContinuous }, action: 'refuse', code: 'TDMF_LINEAGE_NEWER', why: 'the same' },
   { row: '9', when: { ...placed, ordered: quiet, era: 'split' }, action: 'refuse', code: 'TDMF_LINEAGE_SPLIT', why: 'both moved from a common base' },
   { row: '9a', when: { ...placed, ...bothKnow, ordered: 'smart', era: 'split' }, action: 'smart', union: true, why: 'the operator keeps this side; both know what they changed' },
   { row: '9p', when: { ...placed, ordered: 'smart', era: 'split', place: outside }, action: 'checksum', why: 'the operator keeps this side; all is compared' },
   { row: '9m', when: { ...placed, ordered: 'smart', era: 'split', place: 'within', map: notContinuous }, action: 'checksum', why: 'the same' },
-  { row: '9u', when: { ...placed, ordered: 'smart', era: 'split', place: 'within', map: 'continuous', own: 'unknown' }, action: 'checksum', why: 'the same' },
+  { row: '9u', when: { ...placed, ...doubtful, ordered: 'smart', era: 'split', place: 'within', map: 'continuous' }, action: 'checksum', why: 'the same' },
 
   { row: '10', when: { ...placed, ordered: auto, era: 'older' }, action: 'refuse', code: 'TDMF_LINEAGE_OLD', why: 'older than the base' },
-  { row: '10m', when: { ...placed, ...foreign, ordered: 'nothing', era: 'earlier', place: ['behind', 'within', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'modified by others' },
-  { row: '10k', when: { ...placed, own: 'known', ordered: 'smart', era: 'earlier', place: 'within', map: 'continuous' }, action: 'smart', union: true, why: 'what others wrote is known, and ordered away' },
-  { row: '10c', when: { ...current, own: 'known', ordered: 'smart', duty: still, map: 'continuous' }, action: 'smart', union: true, why: 'the same, after the BAB' },
-  { row: '10u', when: { ...placed, own: 'unknown', ordered: 'smart', era: 'earlier', place: ['behind', 'within', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'only a comparison of all can mend it' },
-  { row: '10o', when: { ...placed, own: 'known', ordered: 'smart', era: 'earlier', place: ['behind', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
-  { row: '10b', when: { ...placed, own: 'known', ordered: 'smart', era: 'earlier', place: 'within', map: notContinuous }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
-  { row: '10d', when: { ...current, own: 'unknown', ordered: 'smart', duty: still }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
-  { row: '10e', when: { ...current, own: 'known', ordered: 'smart', duty: still, map: notContinuous }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
-  { row: '10f', when: { ...placed, ...foreign, ordered: 'smart', era: 'current', place: ['behind', 'unproven'] }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
+  { row: '10c', when: { ...current, ordered: auto, own: 'unknown' }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'modified by others: only a comparison of all can mend it' },
+  { row: '10m', when: { ...placed, ordered: auto, own: 'unknown', era: 'earlier', place: notBeyond }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
+  { row: '10v', when: { ...placed, ordered: 'nothing', own: 'unverified', era: 'earlier', place: notBeyond }, action: 'refuse', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'nobody has verified it' },
+  { row: '10w', when: { ...placed, ordered: 'smart', own: 'unverified', era: 'earlier', place: notBeyond }, action: 'checksum', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'upgraded' },
 
+  { row: '1n', when: { ...good, ordered: 'normal', mirror: 'never' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the operator says that it is equal' },
   { row: '11', when: { ...earlier, ordered: 'normal', place: 'within', map: 'continuous', since: 'changed' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the operator takes it as it is' },
-  { row: '11n', when: { ...earlier, ordered: 'normal', place: 'unproven', map: 'continuous' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
+  { row: '11k', when: { ...earlier, mirror: 'whole', own: 'known', ordered: 'normal', place: 'within', map: 'continuous', since: 'equal' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
   { row: '11w', when: { ...earlier, mirror: 'window', ordered: 'normal', place: 'within', map: 'continuous', since: 'equal' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
+  { row: '11n', when: { ...earlier, ordered: 'normal', place: 'unproven', map: 'continuous' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
   { row: '11b', when: { ...earlier, ordered: 'normal', place: inside, map: notContinuous }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same' },
-  { row: '11m', when: { ...placed, ...foreign, ordered: 'normal', era: 'earlier', place: ['behind', 'within', 'unproven'] }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same, with changes of others' },
+  { row: '11m', when: { ...placed, ...doubtful, ordered: 'normal', era: 'earlier', place: notBeyond }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same, of a modified one' },
   { row: '11o', when: { ...placed, ordered: 'normal', era: 'older' }, action: 'era', code: 'TDMF_LINEAGE_UNVERIFIED', why: 'the same, of an older one' },
 ];
 
@@ -157,7 +162,8 @@ export function decideLineage(primary: PrimarySide, secondary: SecondarySide): L
   const rows = matchingRows(facts);
   const [found] = rows;
   assert(found !== undefined && rows.length === 1, `one lineage row for ${JSON.stringify(facts)}`);
-  const { row, action, code, union = false } = found;
+  const { row, action, code } = found;
+  const union = found.union ?? (action === 'smart' && facts.own === 'known');
   const position = secondary.position?.sequence ?? 0;
   const ahead = facts.mirror === 'window' && primary.sentMax > position;
   const drain = drainsFirst(facts, action);

@@ -79,8 +79,11 @@ export const factValues = {
   map: ['continuous', 'unproven', 'broken'],
   /** `equal`: the mirror is at the base, and nothing has changed or been released since. */
   since: ['equal', 'changed'],
-  /** What others wrote to the mirror: nothing, in blocks that are known, or nobody knows what. */
-  own: ['none', 'known', 'unknown'],
+  /**
+   * What others wrote to the mirror: nothing, in blocks that are known, or nobody knows what.
+   * `unverified`: nobody wrote there, but nobody has proven it equal either (row 11).
+   */
+  own: ['none', 'known', 'unknown', 'unverified'],
   /** `refresh`: one is carried out, what was in the BAB is in the map. */
   duty: ['append', 'track', 'refresh'],
 } as const;
@@ -91,18 +94,19 @@ export type Facts = {
 
 export function gatherFacts(primary: PrimarySide, secondary: SecondarySide): Facts {
   const era = judgeEra(primary, secondary);
+  const map = judgeMap(primary);
   return {
     peer: judgePeer(primary, secondary),
-    ordered: primary.order ?? 'nothing',
+    ordered: judgeOrder(primary),
     mirror: judgeMirror(primary, secondary),
     era,
     place:
       era === 'newer' || era === 'split'
         ? judgeFork(primary, secondary)
         : judgePlace(primary, secondary),
-    map: primary.map,
+    map,
     since: judgeSince(primary, secondary),
-    own: judgeOwn(secondary),
+    own: judgeOwn(secondary, map),
     duty: judgeDuty(primary),
   };
 }
@@ -141,10 +145,22 @@ function judgeMirror(primary: PrimarySide, secondary: SecondarySide): Facts['mir
   }
 }
 
-function judgeOwn({ state, own, checkpoint }: SecondarySide): Facts['own'] {
+function judgeOwn({ state, own, checkpoint }: SecondarySide, map: Facts['map']): Facts['own'] {
   // Under a checkpoint the mirror is the applications' for the time being, and the journal is ours.
   if (checkpoint === 'on') return 'none';
-  return state === 'unknown' && own.changes === 'none' ? 'unknown' : own.changes;
+  if (state !== 'unknown' || own.changes !== 'none') return own.changes;
+  // A primary that has taken it as it was knows that its map is unproven: it compares all.
+  return map === 'continuous' ? 'unverified' : 'none';
+}
+
+function judgeMap({ map, order, appending }: PrimarySide): Facts['map'] {
+  // An override that may have reached the mirror, or not, before NORMAL ended: what it took was unproven.
+  return order === 'normal' && !appending && map === 'continuous' ? 'unproven' : map;
+}
+
+function judgeOrder({ order, appending }: PrimarySide): Facts['ordered'] {
+  // The operator said that about NORMAL: after an overflow nothing is equal by his word any more.
+  return order === undefined || (order === 'normal' && !appending) ? 'nothing' : order;
 }
 
 function judgeDuty({ running, appending }: PrimarySide): Facts['duty'] {

@@ -5,7 +5,7 @@
  * memory begin with (Rule 36: what may differ is compared, not copied).
  *
  *   no record                    PASSTHRU   first start
- *   PASSTHRU                     PASSTHRU   stays: nothing was promised
+ *   PASSTHRU                     PASSTHRU   stays: nothing was promised; a map that went on goes on
  *   BACKFRESH                    BACKFRESH  stays: it goes on behind its cursor
  *   not clean                    TRACKING   new era; hot and persisted map may differ
  *   clean, devices as they were  the mode it was stopped in
@@ -69,16 +69,11 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
     const first = firstRecord(group, newEra, devices, tunables);
     return { row: 'first', record: first, dirt: 'none', changes: [] };
   }
-  const pending = record.checkpoint === 'pending' && !facts.restarted;
-  const left: GroupRecord = {
-    ...record,
-    clean: false,
-    savedMap: undefined,
-    devices,
-    // A marker that was not effective went with the BAB (MD 28).
-    checkpoint: pending ? 'off' : record.checkpoint,
-  };
-  const started = withReleased(left, facts.released);
+  // A checkpoint marker that was not effective went with the BAB (MD 28).
+  const lost = record.checkpoint === 'pending' && !facts.restarted;
+  const checkpoint = lost ? 'off' : record.checkpoint;
+  const cleared = { ...record, checkpoint, clean: false, savedMap: undefined, devices };
+  const started = withReleased(cleared, facts.released);
   const saved = record.clean && record.savedMap !== undefined;
   if (facts.restarted) {
     return { row: 'restarted', record: restarted(started, facts), dirt: 'kept', changes: [] };
@@ -88,7 +83,14 @@ export function decideStart(record: GroupRecord | undefined, facts: StartFacts):
   const changes = deviceChanges(stamps, devices);
   if (record.mode === 'passthru') {
     const row = record.clean ? 'asLeft' : 'unprotected';
-    return { row, record: withBrokenMap(started, newEra), dirt: 'none', changes };
+    if (record.map === 'broken' || record.localState === 'incoherent') {
+      return { row, record: withBrokenMap(started, newEra), dirt: 'none', changes };
+    }
+    // By override: the map goes on, as it does in TRACKING (Rule 10c).
+    const doubtful = changes.length > 0 || !facts.heatKnown;
+    const known = doubtful ? withUnprovenMap(started) : started;
+    const stays = record.clean ? known : withNewEra(known, newEra);
+    return { row, record: stays, dirt: dirtOf(stays, saved && !doubtful), changes };
   }
   if (record.mode === 'backfresh') {
     const doubtful = changes.length > 0 || !facts.heatKnown;
@@ -155,7 +157,7 @@ function withReleased(record: GroupRecord, heard: readonly RecordPosition[]): Gr
 /** The era goes on where entries were appended in it: none was lost (Rule 8a). */
 function restarted(record: GroupRecord, facts: StartFacts): GroupRecord {
   if (record.mode === 'refresh') return refreshAgain(record, facts);
-  return record.mode === 'passthru' ? withBrokenMap(record, facts.newEra) : record;
+  return record;
 }
 
 /** From the start: which blocks were under way is not known any more. */

@@ -18,6 +18,9 @@ import { frameKinds } from './messages.js';
  */
 export const protocolVersion = 1;
 
+/** Bits of `flags`. */
+export const frameFlags = { compressed: 1 } as const;
+
 /** `TDMF` read as a little-endian number. */
 export const frameMagic = 0x464d4454;
 
@@ -28,11 +31,23 @@ export const frameLayout = layout({
     { offset: 0, size: 4, type: 'u32', name: 'magic', meaning: '`TDMF`: 54 44 4d 46' },
     { offset: 4, size: 2, type: 'u16', name: 'version', meaning: 'protocol version, see the log' },
     { offset: 6, size: 1, type: 'u8', name: 'kind', meaning: 'frame kind, see the table' },
-    { offset: 7, size: 1, type: 'u8', name: 'flags', meaning: '0 in version 1' },
+    { offset: 7, size: 1, type: 'u8', name: 'flags', meaning: '1: the payload is an LZ4 block' },
     { offset: 8, size: 4, type: 'u32', name: 'payloadLength', meaning: 'bytes after the header' },
-    { offset: 12, size: 4, type: 'u32', name: 'payloadCrc', meaning: 'CRC32C of the payload' },
+    {
+      offset: 12,
+      size: 4,
+      type: 'u32',
+      name: 'payloadCrc',
+      meaning: 'CRC32C of the payload, before compression',
+    },
     { offset: 16, size: 4, type: 'u32', name: 'count', meaning: 'entries; 0 in other kinds' },
-    { offset: 20, size: 4, type: 'reserved', name: 'reservedA', meaning: 'zero' },
+    {
+      offset: 20,
+      size: 4,
+      type: 'u32',
+      name: 'rawLength',
+      meaning: 'bytes of the payload before compression; 0 without',
+    },
     { offset: 24, size: 4, type: 'u32', name: 'sessionLow', meaning: 'session nonce, first half' },
     {
       offset: 28,
@@ -48,7 +63,7 @@ export const frameLayout = layout({
       name: 'number',
       meaning: 'frame counter of the direction, from 1',
     },
-    { offset: 40, size: 20, type: 'reserved', name: 'reservedB', meaning: 'zero' },
+    { offset: 40, size: 20, type: 'reserved', name: 'reserved', meaning: 'zero' },
     {
       offset: 60,
       size: 4,
@@ -68,6 +83,8 @@ export interface FrameHeader {
   payloadLength: number;
   payloadCrc: number;
   count: number;
+  /** Of a compressed frame; 0 otherwise. */
+  rawLength: number;
   sessionLow: number;
   sessionHigh: number;
   number: number;
@@ -81,6 +98,7 @@ export function emptyFrameHeader(): FrameHeader {
     payloadLength: 0,
     payloadCrc: 0,
     count: 0,
+    rawLength: 0,
     sessionLow: 0,
     sessionHigh: 0,
     number: 0,
@@ -103,6 +121,7 @@ export function encodeFrameHeader(
   putU32(into, offset + at.payloadLength, header.payloadLength);
   putU32(into, offset + at.payloadCrc, header.payloadCrc);
   putU32(into, offset + at.count, header.count);
+  putU32(into, offset + at.rawLength, header.rawLength);
   putU32(into, offset + at.sessionLow, header.sessionLow);
   putU32(into, offset + at.sessionHigh, header.sessionHigh);
   putU64(into, offset + at.number, header.number);
@@ -131,6 +150,7 @@ export function decodeFrameHeader(
   into.payloadLength = getU32(bytes, offset + at.payloadLength);
   into.payloadCrc = getU32(bytes, offset + at.payloadCrc);
   into.count = getU32(bytes, offset + at.count);
+  into.rawLength = getU32(bytes, offset + at.rawLength);
   into.sessionLow = getU32(bytes, offset + at.sessionLow);
   into.sessionHigh = getU32(bytes, offset + at.sessionHigh);
   into.number = getU64(bytes, offset + at.number);

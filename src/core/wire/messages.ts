@@ -307,6 +307,9 @@ export const entryFlags = {
 } as const;
 
 /** Frame kinds. Control frames carry one ControlMessage; the rest are fixed binary. */
+/** Bits of `features`: what a side can do beyond the version. Used when both said it. */
+export const features = { lz4: 1 } as const;
+
 export const frameKinds = {
   control: 1,
   entries: 2,

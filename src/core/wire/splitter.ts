@@ -7,7 +7,8 @@
  *   push(chunk) ─► header whole? ─► checks ─► sink.begin ─► payload whole? ─► checksum ─► sink.frame
  *                        └──────────── anything wrong: sink.malformed once, then deaf ──┘
  *
- * A length is believed only after the header's checksum (Rule 55); the first frame is a small control
+ * A compressed payload is gathered in a buffer of its own and unpacked into the sink's memory, which
+ * sees no difference. A length is believed only after the header's checksum (Rule 55); the first frame is a small control
  * frame; numbers run without a gap; the session nonce must be ours. Contents of a payload are judged
  * by codec.ts, ack.ts and entry.ts.
  */
@@ -27,9 +28,11 @@ import {
   decodeFrameHeader,
   emptyFrameHeader,
   type FrameHeader,
+  frameFlags,
   frameLayout,
   protocolVersion,
 } from './frame.js';
+import type { Lz4Decompress } from './lz4.js';
 import { frameKinds } from './messages.js';
 import type { Sender, SessionNonce } from './session.js';
 
@@ -60,6 +63,8 @@ export interface SplitterOptions {
   readonly sender: Sender;
   readonly nonce: SessionNonce;
   readonly crc32c: Crc32c;
+  /** Given when this side said that it takes compressed frames. */
+  readonly lz4Decompress?: Lz4Decompress;
 }
 
 export class FrameSplitter {
@@ -70,7 +75,14 @@ export class FrameSplitter {
   #header: FrameHeader = emptyFrameHeader();
   #headerBytes = new Uint8Array(frameHeaderBytes);
   #own: PayloadTarget = { bytes: new Uint8Array(controlPayloadMax), offset: 0 };
+  /** Where bytes go now: the sink's memory, or ours for a compressed payload. */
   #target: PayloadTarget | undefined = undefined;
+  /** Bytes that follow the header; of a compressed frame the header then says what comes of them. */
+  #wireLength = 0;
+  /** The sink's memory, for what becomes of a compressed payload. */
+  #unpacked: PayloadTarget | undefined = undefined;
+  /** Made with the first compressed frame. */
+  #packed: PayloadTarget | undefined = undefined;
   /** Bytes of the present header, or of the present payload once there is a target. */
   #filled = 0;
   #crc = 0;
@@ -97,6 +109,7 @@ export class FrameSplitter {
   stop(): void {
     this.#stopped = true;
     this.#target = undefined;
+    this.#unpacked = undefined;
   }
 
   /** Takes the whole chunk; the sink is called any number of times before it returns. */
@@ -136,6 +149,9 @@ export class FrameSplitter {
       this.#malformed(problem);
       return;
     }
+    this.#wireLength = header.payloadLength;
+    const compressed = header.flags === frameFlags.compressed;
+    if (compressed) header.payloadLength = header.rawLength;
     const named = this.#sink.begin(header);
     if (this.#stopped) return;
     if (named === undefined && isData(header.kind)) {
@@ -147,18 +163,25 @@ export class FrameSplitter {
       target.offset + header.payloadLength <= target.bytes.length,
       'the sink names memory for the whole payload',
     );
-    this.#target = target;
+    if (compressed) {
+      this.#packed ??= { bytes: new Uint8Array(framePayloadMax), offset: 0 };
+      this.#unpacked = target;
+    }
+    this.#target = compressed ? this.#packed : target;
     this.#filled = 0;
     this.#crc = 0;
-    if (header.payloadLength === 0) this.#deliver(target);
+    if (this.#wireLength === 0) this.#deliver(target);
   }
 
   #judgeHeader(): string | undefined {
     const { nonce, sender } = this.#options;
-    const { kind, flags, payloadLength, count, sessionLow, sessionHigh, number } = this.#header;
+    const header = this.#header;
+    const { kind, flags, payloadLength, count, sessionLow, sessionHigh, number } = header;
     if (sessionLow !== nonce.low || sessionHigh !== nonce.high) return 'frame of another session';
     if (number !== this.#frames + 1) return 'frame number';
-    if (flags !== 0 || !this.#reservedIsZero()) return 'frame flags';
+    if (!this.#reservedIsZero()) return 'frame flags';
+    const compression = this.#judgeCompression(header);
+    if (compression !== undefined) return compression;
     // A secondary may have a journal to replay before it can answer: only its heart beats meanwhile.
     const beating = kind === frameKinds.heartbeat && sender === 'secondary';
     if (this.#controls === 0 && !beating) {
@@ -170,7 +193,8 @@ export class FrameSplitter {
       if (sender !== 'primary' && !homewards) return 'frame kind';
       if (payloadLength > framePayloadMax) return 'data frame too long';
       if (count < 1 || count > frameEntriesMax) return 'entry count';
-      return payloadLength < count * wireEntryBytes ? 'entry table cut short' : undefined;
+      const length = flags === 0 ? payloadLength : header.rawLength;
+      return length < count * wireEntryBytes ? 'entry table cut short' : undefined;
     }
     if (count !== 0) return 'entry count';
     switch (kind) {
@@ -188,27 +212,42 @@ export class FrameSplitter {
     }
   }
 
+  /** Rule 55: what is declared is bounded before a byte of it is believed. */
+  #judgeCompression(header: Readonly<FrameHeader>): string | undefined {
+    const { flags, kind, payloadLength, rawLength } = header;
+    if (flags === 0) return rawLength === 0 ? undefined : 'raw length';
+    const agreed = this.#options.lz4Decompress !== undefined && isData(kind);
+    if (flags !== frameFlags.compressed || !agreed) return 'frame flags';
+    return payloadLength < rawLength && rawLength <= framePayloadMax ? undefined : 'raw length';
+  }
+
   #reservedIsZero(): boolean {
-    const { reservedA, reservedB, headerCrc, sessionLow } = frameLayout.at;
+    const { reserved, headerCrc } = frameLayout.at;
     let sum = 0;
-    for (let at = reservedA; at < sessionLow; at += 1) sum |= this.#headerBytes[at]!;
-    for (let at = reservedB; at < headerCrc; at += 1) sum |= this.#headerBytes[at]!;
+    for (let at = reserved; at < headerCrc; at += 1) sum |= this.#headerBytes[at]!;
     return sum === 0;
   }
 
   #takePayload(chunk: Uint8Array, at: number): number {
     const target = this.#target!;
-    const length = Math.min(this.#header.payloadLength - this.#filled, chunk.length - at);
+    const length = Math.min(this.#wireLength - this.#filled, chunk.length - at);
     const position = target.offset + this.#filled;
     const whole = at === 0 && length === chunk.length;
     target.bytes.set(whole ? chunk : chunk.subarray(at, at + length), position);
-    this.#crc = this.#options.crc32c(target.bytes, position, length, this.#crc);
+    if (this.#unpacked === undefined) {
+      this.#crc = this.#options.crc32c(target.bytes, position, length, this.#crc);
+    }
     this.#filled += length;
-    if (this.#filled === this.#header.payloadLength) this.#deliver(target);
+    if (this.#filled === this.#wireLength) this.#deliver(this.#unpacked ?? target);
     return at + length;
   }
 
   #deliver(target: PayloadTarget): void {
+    if (this.#unpacked !== undefined && !this.#unpack(target)) {
+      this.#malformed('compressed payload');
+      return;
+    }
+    this.#unpacked = undefined;
     if (this.#crc !== this.#header.payloadCrc) {
       this.#malformed('payload checksum');
       return;
@@ -218,6 +257,16 @@ export class FrameSplitter {
     this.#filled = 0;
     this.#target = undefined;
     this.#sink.frame(this.#header, target);
+  }
+
+  /** The checksum is of what comes out: it covers the compression as well. */
+  #unpack({ bytes, offset }: PayloadTarget): boolean {
+    const { lz4Decompress, crc32c } = this.#options;
+    const { rawLength } = this.#header;
+    const packed = this.#packed!;
+    if (!lz4Decompress?.(packed.bytes, 0, this.#wireLength, bytes, offset, rawLength)) return false;
+    this.#crc = crc32c(bytes, offset, rawLength, 0);
+    return true;
   }
 
   #malformed(what: string): void {

@@ -14,7 +14,7 @@ import {
 } from '../constants.js';
 import { ackBytes, encodeAck } from './ack.js';
 import { encodeControl } from './codec.js';
-import { emptyFrameHeader, encodeFrameHeader, type FrameHeader } from './frame.js';
+import { emptyFrameHeader, encodeFrameHeader, type FrameHeader, frameFlags } from './frame.js';
 import { type Ack, type ControlMessage, frameKinds } from './messages.js';
 import type { SessionNonce } from './session.js';
 
@@ -59,7 +59,8 @@ export class FrameWriter {
 
   /**
    * Writes the header of an entries or blocks frame at `into[offset…]`. `payloadCrc` is the checksum
-   * of the whole payload: the table of `count` entries, then the data, in the order of sending.
+   * of the whole payload: the table of `count` entries, then the data, in the order of sending. Of a
+   * compressed one `payloadLength` is what follows the header, `rawLength` what becomes of it.
    */
   dataHeader(
     into: Uint8Array,
@@ -68,17 +69,20 @@ export class FrameWriter {
     count: number,
     payloadLength: number,
     payloadCrc: number,
+    rawLength = 0,
   ): void {
+    const length = rawLength === 0 ? payloadLength : rawLength;
     assert(count >= 1 && count <= frameEntriesMax, 'a data frame has entries, within the limit');
-    assert(payloadLength >= count * wireEntryBytes, 'a data frame begins with its table');
-    assert(payloadLength <= framePayloadMax, 'a data frame keeps the limit');
-    this.#write(into, offset, kind, count, payloadLength, payloadCrc);
+    assert(length >= count * wireEntryBytes, 'a data frame begins with its table');
+    assert(length <= framePayloadMax, 'a data frame keeps the limit');
+    assert(payloadLength <= length, 'a frame that grows is not compressed');
+    this.#write(into, offset, kind, count, payloadLength, payloadCrc, rawLength);
   }
 
   #small(frame: Uint8Array, kind: number): void {
     const payloadLength = frame.length - frameHeaderBytes;
     const payloadCrc = this.#crc32c(frame, frameHeaderBytes, payloadLength, 0);
-    this.#write(frame, 0, kind, 0, payloadLength, payloadCrc);
+    this.#write(frame, 0, kind, 0, payloadLength, payloadCrc, 0);
   }
 
   #write(
@@ -88,6 +92,7 @@ export class FrameWriter {
     count: number,
     payloadLength: number,
     payloadCrc: number,
+    rawLength: number,
   ): void {
     const header = this.#header;
     header.number += 1;
@@ -95,6 +100,8 @@ export class FrameWriter {
     header.count = count;
     header.payloadLength = payloadLength;
     header.payloadCrc = payloadCrc;
+    header.flags = rawLength === 0 ? 0 : frameFlags.compressed;
+    header.rawLength = rawLength;
     encodeFrameHeader(into, offset, header, this.#crc32c);
   }
 }

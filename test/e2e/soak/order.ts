@@ -76,6 +76,8 @@ export const order: Soak = async (scope, { rounds, seed, tell }) => {
     if (way === 1) await pair.primary.start();
     pair.proxy.refusing = false;
     if (recover) {
+      // A refresh that was under way is of a mirror that is another one now.
+      await pair.primary.attempt('killrefresh', '-g', '0');
       await pair.primary.attempt('killpmd', '-g', '0');
       await pair.primary.control('launchrefresh', '-g', '0', '--yes');
     }

@@ -298,6 +298,18 @@ test('H23: a new driver is degraded as the old one was, and waits for nobody of 
   await bench.world.until(() => !bench.control.syncDegraded, 1000, 'caught up');
 });
 
+test('I2: a driver after a crash is in sync mode before the group has spoken to it', async (t) => {
+  const bench = await inSync(1);
+  await bench.crash();
+  await bench.restart();
+  const client = bench.client();
+  const cookie = client.write(0, filled(512, 1));
+  await bench.world.run(200);
+  t.false(client.answered(cookie));
+  bench.acknowledge(10);
+  await answered(bench, client, cookie);
+});
+
 interface Write {
   readonly client: BenchClient;
   readonly cookie: bigint;

@@ -184,7 +184,12 @@ test('a lost link in NORMAL changes the connection, not the mode (I15)', async (
   await group.world.run(5_000);
   const { mirrorStateAgeSeconds } = await group.status();
   t.true(mirrorStateAgeSeconds! >= 5 && mirrorStateAgeSeconds! < 6);
-  await group.fact({ type: 'link.connected', peer: 'b:575', mirrorState: 'coherent' });
+  await group.fact({
+    type: 'link.connected',
+    peer: 'b:575',
+    mirrorState: 'coherent',
+    checkpoint: 'off',
+  });
   t.like(await group.status(), {
     connection: 'CONNECTED',
     problem: null,
@@ -647,15 +652,13 @@ test('requests that a mode refuses are refused with the reason, and change nothi
   const group = await GroupWorld.start();
   const refused = (verb: string, args: Readonly<Record<string, unknown>>, code: string) =>
     t.throwsAsync(group.operator(verb, args), { code });
-  await refused('launchbackfresh', {}, 'TDMF_MODE_NOT_YET');
-  await refused('checkpoint', { on: true }, 'TDMF_MODE_NOT_YET');
-  await refused('override', { state: 'normal' }, 'TDMF_MODE_NOT_YET');
-  await refused('override', { clear: 'BAB' }, 'TDMF_MODE_NOT_YET');
-  await refused('reco', {}, 'TDMF_MODE_NOT_YET');
+  await refused('checkpoint', { on: true }, 'TDMF_MODE_REFUSED');
+  await refused('checkpoint', { on: false }, 'TDMF_CHECKPOINT_OFF');
+  await refused('reco', {}, 'TDMF_MODE_REFUSED');
   await refused('start', {}, 'TDMF_GROUP_STARTED');
   await refused('killpmd', {}, 'TDMF_PMD_NOT_RUNNING');
   await refused('killrefresh', {}, 'TDMF_REFRESH_NOT_RUNNING');
-  await refused('killbackfresh', {}, 'TDMF_MODE_REFUSED');
+  await refused('killbackfresh', {}, 'TDMF_BACKFRESH_NOT_RUNNING');
   await refused('fly', {}, 'TDMF_USAGE');
   await refused('override', { state: 'asleep' }, 'TDMF_USAGE');
   t.deepEqual(group.log, ['save passthru', 'driver.duties ']);

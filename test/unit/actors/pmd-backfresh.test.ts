@@ -226,7 +226,7 @@ test('what a checkpoint does over there, and what is wished for there, reaches t
   t.like(bench.told('checkpoint.wanted')[0], { on: true });
   t.like(bench.told('checkpoint.changed')[0], { state: 'on', sequence: 7 });
   bench.tell({ type: 'pmd.checkpointOff' });
-  bench.tell({ type: 'pmd.checkpointRefused', on: true, code: 'TDMF_MODE_REFUSED' });
+  bench.tell({ type: 'pmd.checkpointRefused', on: true, details: {}, code: 'TDMF_MODE_REFUSED' });
   await bench.until(() => bench.secondary.last('checkpointRefused') !== undefined, 'said');
   t.not(bench.secondary.last('checkpointOff'), undefined);
 });

@@ -68,7 +68,7 @@ test('no block is sent before the mirror is durably incoherent (Rule 12.2), nor 
   t.is(bench.secondary.entries.length, 0);
 });
 
-test('zeroes travel as records without data, joined over neighbours', async (t) => {
+test('Rule 35: no hole is believed; what is read as zeroes travels without data, joined over neighbours', async (t) => {
   const bench = new PmdBench({ blocks: [64] });
   bench.disks[0]!.live.fill(0);
   bench.disks[0]!.live.fill(7, 10 * block, 11 * block);
@@ -435,4 +435,26 @@ test('stopping during a refresh waits for its reads and closes the devices (H22)
   t.is(bench.disks[0]!.inFlight, 0);
   t.is(bench.disks[0]!.holders, 1);
   t.deepEqual(bench.failures, []);
+});
+
+test('REFRESHRATE holds a refresh back, and lets go at once when it is set to 0', async (t) => {
+  const bench = await fresh({
+    blocks: [64],
+    tunables: { refreshRateKb: 512 },
+  });
+  await bench.hears('link.connected');
+  bench.refresh('r1');
+  await bench.world.run(4000);
+  const sent = bench.secondary.blocks.length;
+  t.true(sent >= 8 && sent <= 40, `${sent} blocks of 64 at eight a second`);
+  bench.tell({
+    type: 'pmd.tunables',
+    chunkSizeKb: 256,
+    chunkDelayMs: 0,
+    compression: false,
+    refreshRateKb: 0,
+  });
+  await bench.world.run(500);
+  await normal(bench);
+  t.true(bench.same);
 });

@@ -1,7 +1,9 @@
 /** The PMD against a scripted secondary: connect, stream, resume, refuse, fall silent. */
 import test from 'ava';
+import type { ChunkTunables } from '../../../src/actors/pmd-options.js';
 import { heartbeatMs, linkDeadMs, reconnectMaxMs } from '../../../src/core/constants.js';
 import type { TdmfErrorCode } from '../../../src/core/errors.js';
+import { features } from '../../../src/core/wire/messages.js';
 import { eraOf, PmdBench } from '../../helpers/pmd-bench.js';
 
 async function online(options: ConstructorParameters<typeof PmdBench>[0] = {}): Promise<PmdBench> {
@@ -459,4 +461,52 @@ test('I2: the driver is told when durable has come to the first writer who waits
   await drained(bench);
   await bench.world.run(20);
   t.is(bench.driverHeard.length, 1, 'the bell was not hung up again');
+});
+
+const tuned = (changes: Partial<ChunkTunables>) => ({
+  type: 'pmd.tunables' as const,
+  chunkSizeKb: 256,
+  chunkDelayMs: 0,
+  compression: false,
+  refreshRateKb: 0,
+  ...changes,
+});
+
+test('COMPRESSION: with it less goes over the link, and the mirror is the same (MD 36)', async (t) => {
+  const bench = new PmdBench({ tunables: { compression: true } });
+  bench.secondary.features = features.lz4;
+  await bench.start();
+  await bench.launch();
+  await bench.hears('link.connected');
+  t.is(bench.secondary.last('hello')?.features, features.lz4);
+  for (let i = 0; i < 20; i += 1) bench.write(0, 16_384 * i, 16_384, i);
+  await drained(bench);
+  t.true(bench.same);
+  const { dataBytesSent, linkBytesSent } = bench.control.snapshot();
+  t.is(dataBytesSent, 20 * 16_384);
+  t.true(linkBytesSent < dataBytesSent / 4, `${linkBytesSent} bytes`);
+  t.is(linkBytesSent, bench.secondary.current!.linkBytes);
+  // At once, both ways.
+  bench.tell(tuned({ compression: false }));
+  for (let i = 0; i < 20; i += 1) bench.write(1, 8192 * i, 8192, i);
+  await drained(bench);
+  t.true(bench.same);
+  t.true(bench.control.snapshot().linkBytesSent - linkBytesSent > 20 * 8192);
+});
+
+test('COMPRESSION: a secondary that does not know it gets plain frames', async (t) => {
+  const bench = await online({ tunables: { compression: true } });
+  for (let i = 0; i < 20; i += 1) bench.write(0, 16_384 * i, 16_384, i);
+  await drained(bench);
+  t.true(bench.same);
+  t.true(bench.control.snapshot().linkBytesSent > 20 * 16_384);
+});
+
+test('CHUNKDELAY: a long pause ends when it is set anew', async (t) => {
+  const bench = await online({ tunables: { chunkSizeKb: 1, chunkDelayMs: 60_000 } });
+  for (let i = 0; i < 3; i += 1) bench.write(0, 1024 * i, 1024, i);
+  await bench.until(() => bench.secondary.entries.length === 1, 'the first chunk');
+  bench.tell(tuned({ chunkSizeKb: 1 }));
+  await bench.until(() => bench.secondary.entries.length === 3, 'the others');
+  t.true(bench.world.now < 30_000);
 });

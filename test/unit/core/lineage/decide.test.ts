@@ -185,7 +185,12 @@ function scenarios(): void {
   test('row 5b: the map is unproven', scenario, '5b', 'checksum', { ...tracking, map: 'unproven' }, {}, { drain: true });
   test('row 5p: the map is broken', scenario, '5p', 'wait', { ...tracking, map: 'broken' }, {}, { drain: true, code: 'TDMF_LINEAGE_UNTRACKED' });
   test('row 5q: the map is broken: launchrefresh compares all (MD 13)', scenario, '5q', 'checksum', { ...ordered('smart'), map: 'broken' }, {});
-  test('row 5m: TRACKING beside changes of others: no automatic refresh (I19)', scenario, '5m', 'wait', tracking, own('known'), { drain: true, code: 'TDMF_LINEAGE_UNVERIFIED' });
+  test('row 5v: TRACKING beside a mirror that nobody has verified: no automatic refresh', scenario, '5v', 'wait', tracking, { state: 'unknown' }, { drain: true, code: 'TDMF_LINEAGE_UNVERIFIED' });
+  test('row 5b: a mirror that this primary took as it was is compared', scenario, '5b', 'checksum', { ...tracking, map: 'unproven' }, { state: 'unknown' }, { drain: true });
+  test('row 5w: the same, and launchrefresh was ordered', scenario, '5w', 'checksum', launched, { state: 'unknown' }, { drain: true });
+  test('row 5n: an override takes what others wrote', scenario, '5n', 'resume', override, own('unknown'));
+  test('row 5: written to under a checkpoint, in blocks that are known', scenario, '5', 'resume', {}, own('known'));
+  test('row 5d: their blocks go with ours (MD 27)', scenario, '5d', 'smart', tracking, own('known'), { union: true, drain: true });
   test('row 6: durable below released (Rule 26, H26)', scenario, '6', 'checksum', {}, at(e2, 170, 149), { code: 'TDMF_LINEAGE_MIRROR_BEHIND' });
   test('row 6: nothing is durable', scenario, '6', 'checksum', {}, { durable: undefined });
   test('row 6: a smart refresh that is open is not enough', scenario, '6', 'checksum', begun('smart'), at(e2, 170, 149));
@@ -220,17 +225,18 @@ function scenarios(): void {
   test('row 9u: theirs are not: all is compared', scenario, '9u', 'checksum', ordered('smart'), { ...away(e2, 199), ...own('unknown') });
   test('row 10: older than the base', scenario, '10', 'refuse', {}, at(e0, 5), { code: 'TDMF_LINEAGE_OLD' });
   test('row 10m: modified by others', scenario, '10m', 'refuse', {}, { ...at(e1, 95), ...own('unknown') }, { code: 'TDMF_LINEAGE_UNVERIFIED' });
-  test('row 10m: nobody has verified it', scenario, '10m', 'refuse', {}, { ...at(e1, 95), state: 'unknown' });
-  test('row 10k: modified in blocks that are known, and launchrefresh was ordered (MD 27)', scenario, '10k', 'smart', ordered('smart'), { ...at(e1, 95), ...own('known') }, { union: true });
-  test('row 10c: the same in the present era, after the BAB', scenario, '10c', 'smart', launched, own('known'), { union: true, drain: true });
-  test('row 10u: modified, nobody knows where', scenario, '10u', 'refuse', ordered('smart'), { ...at(e1, 95), ...own('unknown') });
-  test('row 10o: released entries are missing too', scenario, '10o', 'refuse', ordered('smart'), { ...at(e1, 89), ...own('known') });
-  test('row 10b: our own changes are not all known', scenario, '10b', 'refuse', { ...ordered('smart'), map: 'broken' }, { ...at(e1, 95), ...own('known') });
-  test('row 10d: modified in the present era, nobody knows where', scenario, '10d', 'refuse', launched, own('unknown'));
-  test('row 10e: modified in the present era, our map is broken', scenario, '10e', 'refuse', { ...launched, map: 'broken' }, own('known'));
-  test('row 10f: modified, and released entries are missing', scenario, '10f', 'refuse', launched, { ...at(e2, 170, 149), ...own('known') });
+  test('row 7b: an override that may have reached the mirror before NORMAL ended', scenario, '7b', 'checksum', { ...tracking, ...override }, { ...at(e1, 95), state: 'unknown' });
+  test('row 10v: nobody has verified it', scenario, '10v', 'refuse', {}, { ...at(e1, 95), state: 'unknown' });
+  test('row 10w: the same, and launchrefresh was ordered', scenario, '10w', 'checksum', ordered('smart'), { ...at(e1, 95), state: 'unknown' });
+  test('row 7: modified in blocks that are known: both go (MD 27)', scenario, '7', 'smart', { dirty: true }, { ...at(e1, 95), ...own('known') }, { union: true });
+  test('row 7k: equal, but for what others wrote in known blocks', scenario, '7k', 'smart', young, { ...at(e1, 100), ...own('known') }, { union: true });
+  test('row 10c: modified in the present era, nobody knows where (Rule 9b)', scenario, '10c', 'refuse', {}, own('unknown'), { code: 'TDMF_LINEAGE_UNVERIFIED' });
+  test('row 10c: launchrefresh is not enough', scenario, '10c', 'refuse', launched, own('unknown'));
+  test('row 10m: launchrefresh is not enough', scenario, '10m', 'refuse', ordered('smart'), { ...at(e1, 95), ...own('unknown') });
+  test('row 10m: the word of an operator ends with NORMAL', scenario, '10m', 'refuse', { ...tracking, ...override }, { ...at(e1, 95), ...own('unknown') });
   test('row 11: override: taken as it is, UNVERIFIED', scenario, '11', 'era', { ...override, dirty: true }, at(e1, 95), { adopt: true });
   test('row 11n: override of one whose range is not known', scenario, '11n', 'era', { ...override, chain: [e3] }, at(e3, 7), { adopt: true });
+  test('row 11k: override, with changes of others that are known', scenario, '11k', 'era', { ...young, ...override }, { ...at(e1, 100), ...own('known') }, { adopt: true });
   test('row 11w: override: the same, in a window', scenario, '11w', 'era', { ...young, ...override }, { ...at(e1, 100), state: 'incoherent' }, { adopt: true });
   test('row 11b: override after PASSTHRU (MD 13)', scenario, '11b', 'era', { ...override, map: 'broken' }, at(e1, 95), { adopt: true });
   test('row 11m: override of a modified one', scenario, '11m', 'era', override, { ...at(e1, 95), ...own('unknown') }, { adopt: true });
@@ -307,7 +313,16 @@ test('whatever the two sides say, nothing is resumed that is not proven (I8, Rul
       }
       if (adopt) t.is(p.order, 'normal');
       // Nothing but an operator's order overwrites what exists only on the other side (I19).
-      const theirs = s.checkpoint === 'off' && (s.own.changes !== 'none' || s.state === 'unknown');
+      const away =
+        s.position !== undefined && ![p.era, p.base?.era, ...p.chain].includes(s.position.era);
+      const { changes } = s.own;
+      const unverified =
+        s.state === 'unknown' &&
+        changes === 'none' &&
+        p.map === 'continuous' &&
+        p.order !== 'normal';
+      const foreign = changes === 'unknown' || unverified || (away && changes === 'known');
+      const theirs = s.checkpoint === 'off' && foreign;
       const overwrites = ['refresh', 'refresh-resume', 'smart', 'checksum'].includes(action);
       const mine = action === 'refresh-resume' && s.refreshId === p.refreshId;
       if (overwrites && theirs && !mine) t.not(p.order, undefined);

@@ -284,9 +284,21 @@ test('an unclean start from PASSTHRU is PASSTHRU, and nothing was lost', (t) => 
   t.like(record, { mode: 'passthru', map: 'broken', era: era(1), unverified: false });
 });
 
-test('a map that was proven is broken by starting in PASSTHRU, in a new era (Rule 10c)', (t) => {
-  const { record } = decideStart({ ...normal, mode: 'passthru' }, facts);
-  t.like(record, { mode: 'passthru', map: 'broken', era: era(0xf0) });
+test('a map that goes on in PASSTHRU goes on over a stop, and over a crash in a new era (Rule 10c)', (t) => {
+  const tracked = { ...normal, mode: 'passthru' as const };
+  const stopped = decideStart({ ...tracked, clean: true, savedMap: era(9) }, facts);
+  t.is(stopped.dirt, 'saved');
+  t.like(stopped.record, { mode: 'passthru', map: 'continuous', era: normal.era });
+  const crashed = decideStart({ ...tracked, clean: false }, facts);
+  t.is(crashed.dirt, 'persisted');
+  t.like(crashed.record, { mode: 'passthru', map: 'continuous', era: era(0xf0) });
+  const doubtful = decideStart({ ...tracked, clean: false }, { ...facts, heatKnown: false });
+  t.like(doubtful.record, { mode: 'passthru', map: 'unproven', mapAll: true });
+});
+
+test('local devices that are neither old nor new have no map that is worth anything (MD 18)', (t) => {
+  const killed = { ...normal, mode: 'passthru' as const, localState: 'incoherent' as const };
+  t.like(decideStart(killed, facts).record, { mode: 'passthru', map: 'broken' });
 });
 
 test('a device whose time is unknown is compared by name and size only (Rule 33)', (t) => {

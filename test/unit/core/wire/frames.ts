@@ -3,10 +3,11 @@ import { crc32c } from '../../../../src/core/checksum.js';
 import { frameHeaderBytes, wireEntryBytes } from '../../../../src/core/constants.js';
 import type { TdmfError } from '../../../../src/core/errors.js';
 import { encodeEntry, entryDataLength } from '../../../../src/core/wire/entry.js';
+import { lz4Compress, lz4Decompress } from '../../../../src/core/wire/lz4.js';
 import { frameKinds, type WireEntry } from '../../../../src/core/wire/messages.js';
 import type { Sender } from '../../../../src/core/wire/session.js';
 import { FrameSplitter, type PayloadTarget } from '../../../../src/core/wire/splitter.js';
-import type { FrameWriter } from '../../../../src/core/wire/writer.js';
+import { FrameWriter } from '../../../../src/core/wire/writer.js';
 import { nonce } from './samples.js';
 
 /** A data frame whose data is 1, 2, 3, … */
@@ -29,6 +30,24 @@ export function dataFrame(
   return frame;
 }
 
+/** The same with its payload compressed. */
+export function packedFrame(
+  writer: FrameWriter,
+  kind: typeof frameKinds.entries | typeof frameKinds.blocks,
+  entries: readonly WireEntry[],
+): Uint8Array {
+  const payload = dataFrame(new FrameWriter(nonce, crc32c), kind, entries).subarray(
+    frameHeaderBytes,
+  );
+  const out = new Uint8Array(frameHeaderBytes + payload.length);
+  const room = payload.length;
+  const length = lz4Compress(payload, 0, payload.length, out, frameHeaderBytes, room);
+  if (length === 0) throw new Error('a sample that shrinks is needed');
+  const crc = crc32c(payload, 0, payload.length, 0);
+  writer.dataHeader(out, 0, kind, entries.length, length, crc, payload.length);
+  return out.subarray(0, frameHeaderBytes + length);
+}
+
 export interface Heard {
   readonly kind: number;
   readonly number: number;
@@ -43,7 +62,7 @@ export interface Split {
 }
 
 /** A splitter that hears everything; data payloads go 7 bytes into an arena of their own. */
-export function listen(sender: Sender, credit = true): Split {
+export function listen(sender: Sender, credit = true, compression = true): Split {
   const heard: Heard[] = [];
   const errors: TdmfError[] = [];
   const splitter = new FrameSplitter(
@@ -61,7 +80,7 @@ export function listen(sender: Sender, credit = true): Split {
         errors.push(error);
       },
     },
-    { sender, nonce, crc32c },
+    { sender, nonce, crc32c, ...(compression && { lz4Decompress }) },
   );
   return { heard, errors, splitter };
 }

@@ -12,7 +12,7 @@ import { decodeControl } from '../../../../src/core/wire/codec.js';
 import { decodeEntry, emptyWireEntry, validateEntries } from '../../../../src/core/wire/entry.js';
 import { frameKinds, type WireEntry } from '../../../../src/core/wire/messages.js';
 import { FrameWriter } from '../../../../src/core/wire/writer.js';
-import { dataFrame, listen } from './frames.js';
+import { dataFrame, listen, packedFrame } from './frames.js';
 import { deviceSizes, nonce, sampleAck, sampleBlocks, sampleEntries, samples } from './samples.js';
 
 const folder = join(process.cwd(), 'test/fixtures/abi/v1');
@@ -82,3 +82,16 @@ const dataOfVersion1 = test.macro(
 );
 test('entries frame of version 1', dataOfVersion1, 'entries', sampleEntries);
 test('blocks frame of version 1', dataOfVersion1, 'blocks', sampleBlocks);
+
+test('a compressed entries frame of version 1 reads as the plain one', (t) => {
+  const frame = second((writer) => packedFrame(writer, frameKinds.entries, sampleEntries));
+  const bytes = golden('entries-compressed', frame);
+  const plain = listen('primary');
+  plain.splitter.push(helloFrame());
+  plain.splitter.push(golden('entries', new Uint8Array(0)));
+  const packed = listen('primary');
+  packed.splitter.push(helloFrame());
+  packed.splitter.push(bytes);
+  t.deepEqual(packed.errors, []);
+  t.deepEqual(packed.heard, plain.heard);
+});

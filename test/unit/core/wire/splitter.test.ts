@@ -11,7 +11,7 @@ import { frameKinds } from '../../../../src/core/wire/messages.js';
 import { sessionNonce } from '../../../../src/core/wire/session.js';
 import { FrameSplitter } from '../../../../src/core/wire/splitter.js';
 import { FrameWriter } from '../../../../src/core/wire/writer.js';
-import { concat, dataFrame, listen } from './frames.js';
+import { concat, dataFrame, listen, packedFrame } from './frames.js';
 import { nonce, sampleAck, sampleBlocks, sampleEntries, samples } from './samples.js';
 
 function primaryStream(): Uint8Array {
@@ -23,6 +23,17 @@ function primaryStream(): Uint8Array {
     writer.control(samples.flushWanted),
     dataFrame(writer, frameKinds.blocks, sampleBlocks),
     writer.heartbeat(),
+  );
+}
+
+function packedStream(): Uint8Array {
+  const writer = new FrameWriter(nonce, crc32c);
+  return concat(
+    writer.control(samples.hello),
+    packedFrame(writer, frameKinds.entries, sampleEntries),
+    writer.control(samples.flushWanted),
+    packedFrame(writer, frameKinds.blocks, sampleBlocks),
+    dataFrame(writer, frameKinds.blocks, sampleBlocks),
   );
 }
 
@@ -341,4 +352,75 @@ test('acks and control messages of the secondary arrive', (t) => {
     heard.map(({ kind }) => kind),
     [1, 4, 5],
   );
+});
+
+test('a compressed frame comes out as the frame it was, however it is cut', (t) => {
+  const plain = listen('primary');
+  plain.splitter.push(primaryStream());
+  const payloadOf = (kind: number) => plain.heard.find((frame) => frame.kind === kind)!.payload;
+  const stream = packedStream();
+  for (const step of [1, 7, 64, stream.length]) {
+    const { splitter, heard, errors } = listen('primary');
+    for (let at = 0; at < stream.length; at += step) splitter.push(stream.slice(at, at + step));
+    t.deepEqual(errors, []);
+    t.deepEqual(
+      heard.map(({ kind, number }) => [kind, number]),
+      [
+        [1, 1],
+        [2, 2],
+        [1, 3],
+        [3, 4],
+        [3, 5],
+      ],
+    );
+    t.is(heard[1]!.payload, payloadOf(frameKinds.entries));
+    t.is(heard[3]!.payload, payloadOf(frameKinds.blocks));
+    t.is(heard[4]!.payload, heard[3]!.payload);
+  }
+});
+
+test('Rule 55: any mutation of a compressed frame is malformed, never a throw, never another frame', (t) => {
+  const stream = packedStream();
+  const whole = listen('primary');
+  whole.splitter.push(stream);
+  for (let at = 0; at < stream.length; at += 1) {
+    for (const flip of [0x01, 0x10, 0x80, 0xff]) {
+      const changed = stream.slice();
+      changed[at] = changed[at]! ^ flip;
+      const { splitter, heard, errors } = listen('primary');
+      splitter.push(changed);
+      if (errors.length > 1) t.fail(`byte ${at} ^ ${flip}: ${errors.length} errors`);
+      if (!heard.every((frame, index) => frame.payload === whole.heard[index]!.payload)) {
+        t.fail(`byte ${at} ^ ${flip}: another frame`);
+      }
+    }
+  }
+  t.pass();
+});
+
+test('Rule 55: a raw length out of its bounds is refused before memory is asked for', (t) => {
+  const compressed = { kind: frameKinds.entries, count: 1, flags: 1, number: 2 };
+  const bad: readonly (readonly [Partial<FrameHeader>, RegExp])[] = [
+    [{ ...compressed, payloadLength: 100, rawLength: framePayloadMax + 1 }, /raw length/],
+    [{ ...compressed, payloadLength: 100, rawLength: 0xffff_ffff }, /raw length/],
+    [{ ...compressed, payloadLength: 100, rawLength: 100 }, /raw length/],
+    [{ ...compressed, payloadLength: 100, rawLength: 0 }, /raw length/],
+    [{ ...compressed, payloadLength: 10, rawLength: 47 }, /entry table/],
+    [{ ...compressed, flags: 3, payloadLength: 100, rawLength: 200 }, /frame flags/],
+    [{ ...compressed, flags: 0, payloadLength: 100, rawLength: 200 }, /raw length/],
+    [{ kind: frameKinds.control, flags: 1, number: 2, payloadLength: 5, rawLength: 9 }, /flags/],
+  ];
+  for (const [header, problem] of bad) {
+    const { splitter, errors } = listen('primary');
+    splitter.push(new FrameWriter(nonce, crc32c).control(samples.hello));
+    splitter.push(headerOnly(header));
+    t.regex(errors[0]?.message ?? '', problem, JSON.stringify(header));
+  }
+});
+
+test('a side that did not say that it takes compressed frames refuses them', (t) => {
+  const { splitter, heard, errors } = listen('primary', true, false);
+  splitter.push(packedStream());
+  t.is(heard.length, 1);
+  t.regex(errors[0]!.message, /frame flags/);
 });
