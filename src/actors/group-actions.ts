@@ -23,6 +23,8 @@ export interface GroupSelf {
   judge(): void;
   /** Sends `pmd.drained` as soon as the BAB is empty. */
   watchDrain(): void;
+  /** Sends `turn.taken` when this group may refresh by itself. */
+  takeTurn(): void;
   /** The secondary adds its own dirt in this session (Rule 10b). */
   union(): boolean;
 }
@@ -66,6 +68,7 @@ export function groupMachineOf(hands: GroupHands, self: GroupSelf) {
       ...checkpointActions(hands, (event) => self.send(event)),
 
       recordMode: (_, { mode, cause }) => {
+        if (keeper.record.mode === 'normal' && mode !== 'normal') hands.cutAt = clock.wallNow();
         hands.causes.set(mode, cause);
         keeper.change((record) => ({ ...record, mode }));
       },
@@ -185,6 +188,7 @@ export function groupMachineOf(hands: GroupHands, self: GroupSelf) {
       },
       judge: () => self.judge(),
       watchDrain: () => self.watchDrain(),
+      takeTurn: () => self.takeTurn(),
       publishRefreshKilled: () => {
         // One whose record could not be written never was.
         const id = keeper.record.refresh?.id ?? news.meter?.refreshId;

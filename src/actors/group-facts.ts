@@ -170,6 +170,8 @@ export class GroupFacts {
     else {
       const type = message.retryInMs > 0 ? 'link.refused' : 'link.refusedForGood';
       this.#machine.send({ type });
+      const { code } = message;
+      if (code.startsWith('TDMF_LINEAGE_')) this.#machine.send({ type: 'lineage.refused', code });
     }
   }
 

@@ -18,6 +18,8 @@ export interface GroupHands {
   readonly news: GroupNews;
   /** The actor that runs the checkpoint batch files. */
   readonly hooks: string;
+  /** The actor that lets groups refresh by themselves, a few at a time. */
+  readonly turns: string;
   /** The record with the positions of this moment. */
   readonly current: (record: GroupRecord) => GroupRecord;
   /** Why the record came to say this mode; for mode.changed. */
@@ -30,6 +32,8 @@ export interface GroupHands {
   equalAt: RecordPosition | undefined;
   /** The era is offered to a mirror that is not proven equal (row 11). */
   adopts: boolean;
+  /** When the mirror was last known equal, ms since 1970; 0: this process does not know. */
+  cutAt: number;
   /** The checkpoint marker in the BAB. */
   marker: RecordPosition | undefined;
 }

@@ -15,6 +15,7 @@ import { refreshTimeoutMsOf } from './group-tunables.js';
 import type { Situation } from './group-verbs.js';
 import { machineClock } from './machine-clock.js';
 import type { GroupMessage } from './messages.js';
+import type { TurnMessage, TurnQuestion } from './refresh-turns.js';
 
 type Snapshot = SnapshotFrom<typeof groupModeMachine>;
 type Decided = Extract<GroupMessage, { type: 'link.decided' }>;
@@ -26,6 +27,8 @@ export class GroupMachine implements GroupSelf {
   #decided: Decided | undefined;
   #link: LinkState = 'stopped';
   #watching = false;
+  /** Asked for, or had, since the last time it was given back (Rule 53). */
+  #turn: symbol | undefined;
   #waiters: (() => void)[] = [];
 
   constructor(hands: GroupHands, record: GroupRecord) {
@@ -44,6 +47,7 @@ export class GroupMachine implements GroupSelf {
 
   stop(): void {
     this.#actor.stop();
+    this.#giveTurn();
     this.#wakeWaiters();
   }
 
@@ -125,7 +129,28 @@ export class GroupMachine implements GroupSelf {
     context.clock.after(0, look);
   }
 
+  takeTurn(): void {
+    const { context, group, turns, cutAt } = this.#hands;
+    const turn = Symbol('turn');
+    this.#turn = turn;
+    const taken = context.guard(() => {
+      if (this.#turn === turn) this.send({ type: 'turn.taken' });
+    });
+    const question: TurnQuestion = { kind: 'turn.take', group, cutAt };
+    // Without somebody who gives turns there is nobody to wait for.
+    void context.address<TurnMessage>(turns).ask(question).then(taken, taken);
+  }
+
+  #giveTurn(): void {
+    if (this.#turn === undefined) return;
+    this.#turn = undefined;
+    const { context, group, turns } = this.#hands;
+    context.address<TurnMessage>(turns).tell({ type: 'turn.give', group });
+  }
+
   #moved(snapshot: Snapshot): void {
+    const { leaf } = this.situation;
+    if (leaf !== 'tracking.queueing' && !leaf.startsWith('refresh.')) this.#giveTurn();
     const from = connectionOf(this.#link);
     this.#link = leafOf(snapshot.value.link) as LinkState;
     const to = connectionOf(this.#link);

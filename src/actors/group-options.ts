@@ -22,6 +22,7 @@ export interface GroupOptions {
   readonly pmd?: string;
   readonly pstore?: string;
   readonly hooks?: string;
+  readonly turns?: string;
 }
 
 export type GroupQuestion =

@@ -36,6 +36,7 @@ import {
 import { mustBeAccepted, requestOf } from './group-verbs.js';
 import type { GroupMessage } from './messages.js';
 import { RecordKeeper } from './record-keeper.js';
+import { refreshTurnsActor } from './refresh-turns.js';
 
 export type { GroupOptions, GroupQuestion, StopOutcome } from './group-options.js';
 
@@ -106,6 +107,7 @@ class Group implements Actor<GroupMessage> {
   ) {
     const { group } = options;
     const { driver = `g${group}/driver`, pmd = `g${group}/pmd`, hooks = 'hooks' } = options;
+    const { turns = refreshTurnsActor } = options;
     this.#context = context;
     this.#options = options;
     this.#group = group;
@@ -131,6 +133,7 @@ class Group implements Actor<GroupMessage> {
       commands: this.#commands,
       news: this.#news,
       hooks,
+      turns,
       current,
       causes: new Map(),
       unusedEra: undefined,
@@ -138,6 +141,7 @@ class Group implements Actor<GroupMessage> {
       touched: record.backfresh !== undefined,
       equalAt: undefined,
       adopts: false,
+      cutAt: 0,
       marker: undefined,
     };
     this.#machine = new GroupMachine(this.#hands, record);

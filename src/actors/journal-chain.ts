@@ -12,6 +12,7 @@ import { committedOf, judgeChainFile } from '../core/journal/chain.js';
 import { segmentName, segmentsOf } from '../core/journal/names.js';
 import {
   decodeSegmentHeader,
+  noEra,
   type SegmentHeader,
   type SegmentKind,
   segmentHeaderBytes,
@@ -317,7 +318,7 @@ export class JournalChain {
       kind: 'p',
       segment,
       refreshId: '',
-      era: era ?? '',
+      era: era ?? noEra,
       firstSequence: checkpointSequence + 1,
       previous: 0,
       from: undefined,

@@ -224,6 +224,7 @@ export class MirrorCore {
       ownerNodeId: hello.nodeId,
       launch: hello.launch,
       mirrors: record.mirrors,
+      backfreshId: '',
       ...change,
     });
   }

@@ -12,7 +12,7 @@ import { TdmfError } from '../core/errors.js';
 import { imagePlaces } from '../core/journal/image.js';
 import { ImageTable } from '../core/journal/image-table.js';
 import { segmentName } from '../core/journal/names.js';
-import type { SegmentHeader } from '../core/journal/segment.js';
+import { noEra, type SegmentHeader } from '../core/journal/segment.js';
 import type { Mark, PhaseB, RefreshBegin } from '../core/wire/messages.js';
 import { ImageReader } from './image-reader.js';
 import type { ChainFile } from './journal-chain.js';
@@ -276,7 +276,7 @@ export class MirrorRefresh {
       kind: 'i',
       segment,
       refreshId: this.refreshId,
-      era: '0'.repeat(32),
+      era: noEra,
       firstSequence: 0,
       previous: 0,
       from: undefined,

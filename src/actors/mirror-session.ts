@@ -160,14 +160,17 @@ export class MirrorSession {
     return kept;
   }
 
+  /** True: the mirror is what it was in the last session of this backfresh. */
   async backfreshBegin(
     message: BackfreshBegin,
     own: FoundChanges,
     send: SendBlocks,
-  ): Promise<void> {
+  ): Promise<boolean> {
     if (this.#phase !== 'admitted') throw broken('backfreshBegin');
-    this.#source = await MirrorSource.begin(this.#core, message, own, send);
+    const { source, kept } = await MirrorSource.begin(this.#core, message, own, send);
+    this.#source = source;
     this.#phase = 'source';
+    return kept;
   }
 
   phaseB(message: PhaseB): Promise<void> {
@@ -178,8 +181,11 @@ export class MirrorSession {
     this.#refreshOf(message.refreshId, 'mark').mark(message);
   }
 
-  abortB(refreshId: string): Promise<void> {
-    return this.#refreshOf(refreshId, 'abortB').abortB();
+  async abortB(refreshId: string): Promise<void> {
+    const refresh = this.#refreshOf(refreshId, 'abortB');
+    // `refreshReady` says that every question before it is answered.
+    await this.#compare?.settle();
+    await refresh.abortB();
   }
 
   /** The refresh is over without a commit; the mirror stays what it is (4.3). */

@@ -21,7 +21,7 @@ export class MirrorSource {
   readonly #send: SendBlocks;
   /** Running number of the last record sent, from 1. */
   #sent = 0;
-  /** Answers leave in the order of their batches, each with its blocks. */
+  /** Answers leave one after the other, each with its blocks right behind it. */
   #order: Promise<void> = Promise.resolve();
 
   private constructor(core: MirrorCore, send: SendBlocks) {
@@ -30,17 +30,32 @@ export class MirrorSource {
     this.#compare = new MirrorCompare(core, () => undefined);
   }
 
-  /** The chain is on the mirror and the mirror is flushed. @throws TDMF_CHECKPOINT_ON */
+  /**
+   * The chain is on the mirror and the mirror is flushed. `kept`: it is what it was in the last session of
+   * this backfresh. @throws TDMF_CHECKPOINT_ON
+   */
   static async begin(
     core: MirrorCore,
     message: BackfreshBegin,
     own: FoundChanges,
     send: SendBlocks,
-  ): Promise<MirrorSource> {
-    if (core.record.record.checkpoint !== 'off') throw new TdmfError('TDMF_CHECKPOINT_ON');
+  ): Promise<{ readonly source: MirrorSource; readonly kept: boolean }> {
+    const { record, options, context } = core;
+    const before = record.record;
+    if (before.checkpoint !== 'off') throw new TdmfError('TDMF_CHECKPOINT_ON');
     await core.flushMirrors();
-    if (message.union) for (const dirt of dirtOf(own)) core.options.events.dirt(dirt);
-    return new MirrorSource(core, send);
+    const { files } = context.ports;
+    const paths = core.mirror!.devices.map(({ path }) => path);
+    const marks = await Promise.all(paths.map((path) => files.writeMark(path)));
+    const { refreshId: backfreshId } = message;
+    const kept =
+      before.backfreshId === backfreshId &&
+      marks.every((mark, index) => mark !== '' && mark === before.mirrors[index]?.writeMark);
+    // Nothing of this side writes until the record says another thing.
+    const mirrors = record.mirrors.map((one, index) => ({ ...one, writeMark: marks[index]! }));
+    if (!kept) await record.save({ backfreshId, mirrors });
+    if (message.union) for (const dirt of dirtOf(own)) options.events.dirt(dirt);
+    return { source: new MirrorSource(core, send), kept };
   }
 
   hashes(message: Hashes): void {

@@ -142,10 +142,16 @@ export class MirrorStream {
 
   /** The marker is effective: what follows it in its frame goes to the journal. */
   takeRest(frame: number, marker: number, last: number): void {
-    const { chain, options } = this.#core;
+    const { chain, options, direct, entries } = this.#core;
     this.received = last;
-    if (last > marker) chain.tail!.append(frame, last);
-    else options.ring.release(frame);
+    if (last > marker && !direct) {
+      chain.tail!.append(frame, last);
+      return;
+    }
+    // It became no checkpoint: the rest goes where what was before it went.
+    if (last > marker) entries!.accept(frame, last);
+    options.ring.release(frame);
+    entries?.pump();
   }
 
   get applied(): number {

@@ -7,7 +7,12 @@
  */
 import type { Crc32c } from '../core/checksum.js';
 import { TdmfError } from '../core/errors.js';
-import { type HeatGeometry, heatGeometry, imagePagesOf } from '../core/pstore/geometry.js';
+import {
+  type HeatGeometry,
+  heatGeometry,
+  imagePagesOf,
+  sameGeometry,
+} from '../core/pstore/geometry.js';
 import { Heap } from '../core/pstore/heap.js';
 import {
   decodeImage,
@@ -197,11 +202,10 @@ export class PstoreHeat {
   open({ group, devices, regionMin }: HeatOpen): HeatAnswer {
     const token = (this.#groups.get(group)?.token ?? 0) + 1;
     const images = devices.map((device, index) => this.#imageOf(group, device, index));
-    const geometries = devices.map(
-      ({ sizeBytes }, index) =>
-        images[index]?.geometry ?? heatGeometry(sizeBytes, regionMin ?? undefined),
+    const geometries = devices.map(({ sizeBytes }) =>
+      heatGeometry(sizeBytes, regionMin ?? undefined),
     );
-    const fresh = geometries.filter((_, index) => images[index] === undefined);
+    const fresh = geometries.filter((geometry, index) => !hasGeometry(images[index], geometry));
     if (!this.#heap.hasRoom(fresh.map(imagePagesOf))) {
       throw new TdmfError('TDMF_PSTORE_FULL', { path: this.#calls.device.path });
     }
@@ -214,7 +218,7 @@ export class PstoreHeat {
       token,
       devices: geometries.map((geometry, index) => ({
         ...geometry,
-        hot: images[index]?.hot.slice(),
+        hot: images[index]?.as(geometry).hot,
         kept: images[index]?.kept ?? 0,
       })),
     };
@@ -342,7 +346,9 @@ export class PstoreHeat {
       const { group } = asked;
       const slot = this.#slots.get(group)!;
       const { devices, geometries } = this.#groups.get(group)!;
-      const fits = devices.every((device, index) => this.#imageOf(group, device, index));
+      const fits = devices.every((device, index) =>
+        hasGeometry(this.#imageOf(group, device, index), geometries[index]!),
+      );
       if (!fits || slot.extents.length !== devices.length) {
         const result = await this.#allocate(slot, devices, geometries);
         if (result < 0) return result;
@@ -352,7 +358,10 @@ export class PstoreHeat {
     return 0;
   }
 
-  /** New images say that everything may differ: a commit of the mirror will say otherwise. */
+  /**
+   * Images of devices that are new say that everything may differ: a commit of the mirror will say
+   * otherwise. Others keep what they say, in regions of another size.
+   */
   async #allocate(
     slot: HeatSlot,
     devices: readonly HeatDevice[],
@@ -366,12 +375,14 @@ export class PstoreHeat {
     };
     for (const [device, { name, sizeBytes }] of devices.entries()) {
       const old = before[device];
-      if (old?.image.name === name && old.image.geometry.sizeBytes === sizeBytes) {
+      const geometry = geometries[device]!;
+      const same = old?.image.name === name && old.image.geometry.sizeBytes === sizeBytes;
+      if (same && hasGeometry(old.image, geometry)) {
         known.push(old);
         continue;
       }
-      const image = new HeatImage(name, geometries[device]!);
-      image.distrust();
+      const image = same ? old.image.as(geometry) : new HeatImage(name, geometry);
+      if (!same) image.distrust();
       const allocation = this.#nextAllocation++;
       const extent = this.#heap.allocate(imagePagesOf(image.geometry), allocation);
       if (extent === undefined) return undo(-ENOSPC);
@@ -458,4 +469,8 @@ export class PstoreHeat {
     bytes.set(found);
     return bytes;
   }
+}
+
+function hasGeometry(image: HeatImage | undefined, geometry: HeatGeometry): boolean {
+  return image !== undefined && sameGeometry(image.geometry, geometry);
 }

@@ -8,6 +8,9 @@ import { Turns } from '../core/engine/turns.js';
 import { TdmfError } from '../core/errors.js';
 import type { StartActor } from './actor.js';
 
+/** Where groups find it. */
+export const refreshTurnsActor = 'refresh-turns';
+
 export type TurnQuestion = {
   readonly kind: 'turn.take';
   readonly group: number;

@@ -119,7 +119,7 @@ export function refusalOf(error: unknown): Refused {
 /** Any failure of devices or files of this side, as the code the primary knows. */
 export function failedOf(error: unknown): TdmfError {
   if (isTdmfError(error)) {
-    const known = /^TDMF_(?:RMD|LINK|JOURNAL)_/.test(error.code);
+    const known = /^TDMF_(?:RMD|LINK|JOURNAL|CHECKPOINT|HOOK|MIRROR)_/.test(error.code);
     if (known) return error;
   }
   const why = error instanceof Error ? error.message : String(error);

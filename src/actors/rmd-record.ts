@@ -118,6 +118,10 @@ export function saveCommit(record: RmdRecord, commit: Commit): Promise<void> {
   const { era, mark, ...change } = commit;
   return record.save({
     ...change,
+    // The mirror is written from now on: by the journal, then by entries that are not flushed yet. A
+    // smart refresh left the word of a clean close standing until here (Rules 7b, 27).
+    clean: false,
+    bootId: record.bootId,
     refreshId: '',
     reach: 0,
     era,
@@ -125,6 +129,9 @@ export function saveCommit(record: RmdRecord, commit: Commit): Promise<void> {
     base: { era, sequence: mark },
     history: historyWith(record.record),
     image: undefined,
+    // A smart refresh leaves a mirror that was closed cleanly as it is; from here on it is written
+    // (Rule 27). Under a checkpoint it is not, until that ends.
+    ...(record.record.checkpoint === 'off' && { clean: false }),
   });
 }
 

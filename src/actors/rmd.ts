@@ -322,9 +322,8 @@ class RmdSession implements FrameSink {
       case 'backfreshBegin':
         return side
           .backfreshBegin(message, own, (payload, count) => this.#link.blocks(payload, count))
-          .then(() => {
-            const { refreshId } = message;
-            this.#link.say({ kind: 'refreshReady', refreshId, kept: true });
+          .then((kept) => {
+            this.#link.say({ kind: 'refreshReady', refreshId: message.refreshId, kept });
           });
       case 'hashes':
         side.hashes(message);

@@ -3,7 +3,7 @@
  * strict: an unknown or wrong setting is named with its line, never ignored.
  */
 import { z } from 'zod';
-import { babDefaultBytes } from '../core/constants.js';
+import { babDefaultBytes, hotRegionsTarget, regionBytesMin } from '../core/constants.js';
 import { parseConfig } from './parse.js';
 
 export const hostConfigSchema = z.strictObject({
@@ -33,6 +33,16 @@ export const hostConfigSchema = z.strictObject({
     .min(1)
     .max(24 * 60 * 60)
     .default(60),
+  /** Size of the regions that are marked hot before they are written to (MB). */
+  hotRegionMb: z
+    .number()
+    .int()
+    .min(1)
+    .max(1024 * 1024)
+    .refine((value) => Number.isInteger(Math.log2(value)), 'a power of two')
+    .default(regionBytesMin / 2 ** 20),
+  /** Regions of a group that stay hot; more when they cannot cool. */
+  hotRegions: z.number().int().min(8).max(262_144).default(hotRegionsTarget),
   /** The host's pstore; relative to the home. */
   pstore: z.string().min(1).default('pstore'),
 });

@@ -102,6 +102,8 @@ export interface MirrorRecord {
   readonly own: OwnState;
   /** Milliseconds since 1970: when others could first write to the mirror; 0: never. */
   readonly ownSince: number;
+  /** The backfresh that this mirror was last the source of; its write marks are of then. */
+  readonly backfreshId: string;
 }
 
 export const metaLayout = layout({
@@ -140,7 +142,8 @@ export const metaLayout = layout({
     { offset: 448, size: 256, type: 'bytes', name: 'history', meaning: '16 older eras, newest first' },
     { offset: 704, size: 1024, type: 'bytes', name: 'barred', meaning: '16 barred launches, newest first' },
     { offset: 1728, size: 5120, type: 'bytes', name: 'mirrors', meaning: '64 records `mirror-stamp`' },
-    { offset: 6848, size: 1340, type: 'reserved', name: 'reservedB', meaning: 'zero' },
+    { offset: 6848, size: 64, type: 'bytes', name: 'backfreshId', meaning: 'backfresh that the mirror was last the source of' },
+    { offset: 6912, size: 1276, type: 'reserved', name: 'reservedB', meaning: 'zero' },
     { offset: 8188, size: 4, type: 'u32', name: 'crc', meaning: 'CRC32C of the bytes before' },
   ],
 });
@@ -209,6 +212,7 @@ export function emptyRecord(group: number): MirrorRecord {
     checkpointSequence: 0,
     own: 'none',
     ownSince: 0,
+    backfreshId: '',
   };
 }
 
@@ -272,6 +276,7 @@ export function encodeMeta(record: MirrorRecord, crc32c: Crc32c): Uint8Array {
   putU64(bytes, at.chainFirst, record.chain?.first ?? 0);
   putU64(bytes, at.chainLast, record.chain?.last ?? 0);
   putU64(bytes, at.imageSegment, record.image?.segment ?? 0);
+  putText(bytes, at.backfreshId, idBytes, record.backfreshId);
   putText(bytes, at.imageRefreshId, idBytes, record.image?.refreshId ?? '');
   putU32(bytes, at.crc, crc32c(bytes, 0, at.crc));
   return bytes;
@@ -336,6 +341,7 @@ export function decodeMeta(bytes: Uint8Array, crc32c: Crc32c): MirrorRecord | st
     checkpointSequence: getU64(bytes, at.checkpointSequence),
     own,
     ownSince: getU64(bytes, at.ownSince),
+    backfreshId: text(at.backfreshId),
   };
 }
 

@@ -11,6 +11,7 @@ export const modeLeaves = [
   'normal',
   'tracking.waiting',
   'tracking.draining',
+  'tracking.queueing',
   'tracking.pausing',
   'tracking.held',
   'tracking.entering.clearing',

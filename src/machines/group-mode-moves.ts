@@ -10,6 +10,7 @@ export const recordTracking = (cause: GroupCause) =>
   [
     { type: 'beginEra' },
     { type: 'endRefresh' },
+    { type: 'forgetUnfinished' },
     { type: 'recordMode', params: { mode: 'tracking', cause } },
     { type: 'persist' },
   ] as const;
@@ -20,7 +21,6 @@ export const giveUpRefresh = (cause: GroupCause) =>
     { type: 'setDuties', params: { append: false, mark: true } },
     { type: 'abortPhaseB', params: { again: false } },
     { type: 'restoreMap' },
-    { type: 'forgetUnfinished' },
     ...recordTracking(cause),
   ] as const;
 

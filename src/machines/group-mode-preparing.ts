@@ -12,6 +12,7 @@
 import {
   giveUpRefresh,
   neverBegan,
+  orderRefresh,
   recordTracking,
   undoSwitch,
   upgradeRefresh,
@@ -77,6 +78,9 @@ export const preparingRefresh = groupModeSetup.createStateConfig({
         { guard: 'mapSuffices', target: 'covering' },
       ],
       on: {
+        // Nothing was done yet: what is refused or awaited here can be ordered otherwise.
+        'operator.refreshFull': orderRefresh('tracking', 'full'),
+        'operator.refreshChecksum': orderRefresh('tracking', 'checksum'),
         'lineage.waits': {
           description: 'Not even an order is enough here; the reason says what is.',
           target: '#group.mode.tracking.held',

@@ -34,6 +34,19 @@ const upgrade = {
   actions: [{ type: 'abortPhaseB', params: { again: false } }, ...upgradeRefresh],
 } as const;
 
+/** The mirror is not what it was: the reason says what an operator may do, and here he can. */
+const refused = groupModeSetup.createStateConfig({
+  on: {
+    'lineage.refused': {
+      target: '#group.mode.tracking.held',
+      actions: [
+        { type: 'publishRefreshFailed', params: ({ event }) => ({ code: event.code }) },
+        ...giveUpRefresh('link.decided'),
+      ],
+    },
+  },
+}).on['lineage.refused'];
+
 const timedOut = {
   guard: 'isTimedOut',
   target: '#group.mode.tracking.pausing',
@@ -118,7 +131,11 @@ export const refreshMode = groupModeSetup.createStateConfig({
       tags: 'mark',
       entry: 'startPhaseA',
       always: [timedOut, { guard: 'convergedMeanwhile', target: 'freezing' }],
-      on: { 'refresh.converged': 'freezing', 'lineage.checksum': upgrade },
+      on: {
+        'refresh.converged': 'freezing',
+        'lineage.checksum': upgrade,
+        'lineage.refused': refused,
+      },
       exit: 'forgetConverged',
     },
     freezing: {
@@ -240,6 +257,7 @@ export const refreshMode = groupModeSetup.createStateConfig({
           description: 'NORMAL is shown only when the record says so durably (I6).',
           entry: [
             'endRefresh',
+            'forgetUnfinished',
             'clearMapAll',
             {
               type: 'recordMode',
@@ -281,6 +299,7 @@ export const refreshMode = groupModeSetup.createStateConfig({
       on: {
         'refresh.converged': { actions: 'rememberConverged' },
         'lineage.checksum': upgrade,
+        'lineage.refused': refused,
       },
       after: { backoff: 'phaseA' },
     },

@@ -108,9 +108,11 @@ export const groupModeSetup = setup({
     publishCheckpoint: declared<{ on: boolean }>(),
     publishCheckpointFailed: declared<{ on: boolean; code: string }>(),
     publishHookFailed: declared<{ code: string }>(),
-    // the group itself: `judge` repeats the verdict, `watchDrain` answers with pmd.drained
+    // the group itself: `judge` repeats the verdict, `watchDrain` answers with pmd.drained, `takeTurn`
+    // with turn.taken
     judge: () => {},
     watchDrain: () => {},
+    takeTurn: () => {},
     // events to the operator
     publishOverflow: declared<{ sequence: number }>(),
     publishPoisoned: declared<{ position: ModePosition }>(),
@@ -186,6 +188,7 @@ export const groupModeSetup = setup({
     /** REFRESHTIMEOUT runs, or is no limit. */
     isTiming: ({ context }) => context.timing || context.refreshTimeoutMs < 0,
     isTimedOut: ({ context }) => context.timedOut,
+    lostSession: ({ context }) => context.verdict === 'unknown' && !context.unfinished,
     isUnjudged: ({ context }) => context.verdict === 'unknown',
     follows: ({ context }) => context.verdict === 'follows',
     mapSuffices: ({ context }) => context.verdict === 'equal' || context.verdict === 'smart',

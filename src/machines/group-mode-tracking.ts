@@ -1,8 +1,8 @@
 /**
  * TRACKING: writes mark the map, and the way out is a refresh. It begins by itself as soon as there
- * is a session that allows it and what NORMAL left in the BAB is drained (R1), with three brakes: a
+ * is a session that allows it and what NORMAL left in the BAB is drained (R1), with four brakes: a
  * killed refresh waits for a new session or a command, a failed one pauses, longer each time (MD 12),
- * and where the lineage says wait an operator is asked (I19).
+ * where the lineage says wait an operator is asked (I19), and of many groups a few go first (Rule 53).
  */
 import {
   orderBackfresh,
@@ -72,8 +72,8 @@ export const trackingMode = groupModeSetup.createStateConfig({
       tags: 'mark',
       always: [
         { guard: 'follows', target: 'draining' },
-        { guard: 'mapSuffices', ...startRefresh('smart') },
-        { guard: 'mayLackDifferences', ...startRefresh('checksum') },
+        { guard: 'mapSuffices', target: 'queueing' },
+        { guard: 'mayLackDifferences', target: 'queueing' },
       ],
     },
     draining: {
@@ -81,7 +81,20 @@ export const trackingMode = groupModeSetup.createStateConfig({
       tags: 'mark',
       entry: 'watchDrain',
       always: { guard: 'isUnjudged', target: 'waiting' },
-      on: { 'pmd.drained': startRefresh('smart') },
+      on: { 'pmd.drained': 'queueing' },
+    },
+    queueing: {
+      description: 'A refresh may begin; it waits for its turn among the groups (Rule 53).',
+      tags: 'mark',
+      entry: 'takeTurn',
+      always: { guard: 'lostSession', target: 'waiting' },
+      on: {
+        'turn.taken': [
+          { guard: 'isUnfinished', ...resumeRefresh },
+          { guard: 'mayLackDifferences', ...startRefresh('checksum') },
+          startRefresh('smart'),
+        ],
+      },
     },
     pausing: {
       description: 'A refresh ended by itself; it goes on after a growing pause (MD 12).',
@@ -97,7 +110,7 @@ export const trackingMode = groupModeSetup.createStateConfig({
           ],
         },
       },
-      after: { pause: [{ guard: 'isUnfinished', ...resumeRefresh }, { target: 'waiting' }] },
+      after: { pause: [{ guard: 'isUnfinished', target: 'queueing' }, { target: 'waiting' }] },
     },
     entering: {
       description: 'Override: NORMAL begins in a new era, and nothing in the BAB is older.',

@@ -45,6 +45,8 @@ export type GroupModeEvent =
   | { type: 'lineage.smart' }
   | { type: 'lineage.checksum' }
   | { type: 'lineage.waits'; code: string }
+  /** There is no session, because the table refuses this mirror. */
+  | { type: 'lineage.refused'; code: string }
   | { type: 'refresh.converged' }
   | { type: 'refresh.frozenRead' }
   | { type: 'refresh.committed'; position: ModePosition }
@@ -63,6 +65,8 @@ export type GroupModeEvent =
   | { type: 'pmd.eraTaken' }
   /** NORMAL by override meets a mirror that is not proven equal (row 11). */
   | { type: 'lineage.adopts' }
+  /** This group may refresh by itself now (Rule 53). */
+  | { type: 'turn.taken' }
   | { type: 'hook.ended' }
   | { type: 'hook.failed'; code: string }
   | { type: 'driver.markerStamped' }

@@ -199,6 +199,11 @@ export const leafRefusals: Readonly<Partial<Record<ModeLeaf, Partial<Row>>>> = {
     'operator.overrideTracking': halfOld,
     'operator.overrideRefresh': halfOld,
   },
+  // Nothing was done yet, and perhaps the secondary refuses what was ordered.
+  'refresh.preparing.awaiting': {
+    'operator.refreshFull': undefined,
+    'operator.refreshChecksum': undefined,
+  },
   // What would go on by itself can be given up.
   'tracking.pausing': { 'operator.killrefresh': undefined },
 };

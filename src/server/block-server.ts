@@ -8,6 +8,7 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { startPstore } from '../actors/pstore.js';
+import { refreshTurnsActor, startRefreshTurns, type TurnMessage } from '../actors/refresh-turns.js';
 import { listGroups } from '../config/files.js';
 import type { Home } from '../config/home.js';
 import { babMbMax, type HostConfig } from '../config/host-config.js';
@@ -137,11 +138,18 @@ async function openBlockServer(
   const { nodeId } = node;
   const pool = new SharedPool(config.bab, io);
   const shared = { home, system, log, publish, nodeId, version, io, clock };
-  const primary = new PrimaryGroups({ ...shared, pool, pstorePath, tcpWindowKb: config.tcpWindow });
+  const { hotRegionMb, hotRegions, tcpWindow: tcpWindowKb } = config;
+  const settings = { pstorePath, tcpWindowKb, hotRegionMb, hotRegions };
+  const primary = new PrimaryGroups({ ...shared, ...settings, pool });
   const mirrors = new MirrorExports({ home, system, io, log });
   const door = { address: config.address, port: config.port };
   const secondary = new SecondaryGroups({ ...shared, ...door, mirrors });
   const hooks = { directory: home.directory, limitMs: config.hookTimeout * 1000 };
+  await system.spawnLocal<undefined, TurnMessage>({
+    id: refreshTurnsActor,
+    start: startRefreshTurns,
+    options: undefined,
+  });
   await system.spawnLocal<undefined, never>({
     id: hooksActor,
     start: async () => startHooks({ ...hooks, clock, log, publish }),

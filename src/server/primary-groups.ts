@@ -39,6 +39,8 @@ export interface PrimaryGroupsOptions {
   readonly pool: SharedPool;
   readonly pstorePath: string;
   readonly tcpWindowKb: number;
+  readonly hotRegionMb: number;
+  readonly hotRegions: number;
   readonly clock: Clock;
 }
 
@@ -298,12 +300,14 @@ export class PrimaryGroups {
       pmdActor: `${set}/pmd`,
     };
     const home = group % system.hosts;
+    const { hotRegionMb, hotRegions } = this.#options;
+    const hot = { regionMin: hotRegionMb * 2 ** 20, hotTarget: hotRegions };
     await system.spawn({
       id: `${set}/driver`,
       kind: 'driver',
       set,
       host: home,
-      options: { ...ids, shared, devices: config.devices, recovering },
+      options: { ...ids, shared, devices: config.devices, recovering, ...hot },
     });
     const devices = await system.ask<SharedDevices>(`${set}/driver`, { kind: 'driver.share' });
     await this.#checkSizes(started, devices);

@@ -3,7 +3,12 @@ import { crc32c } from '../../src/core/checksum.js';
 import { frameHeaderBytes, wireEntryBytes } from '../../src/core/constants.js';
 import { decodeAck, emptyAck } from '../../src/core/wire/ack.js';
 import { decodeControl } from '../../src/core/wire/codec.js';
-import { encodeEntry, entryDataLength } from '../../src/core/wire/entry.js';
+import {
+  decodeEntry,
+  emptyWireEntry,
+  encodeEntry,
+  entryDataLength,
+} from '../../src/core/wire/entry.js';
 import {
   type Ack,
   type ControlMessage,
@@ -11,9 +16,10 @@ import {
   type Hello,
   type WireEntry,
 } from '../../src/core/wire/messages.js';
-import { sessionNonce } from '../../src/core/wire/session.js';
+import { hashSeed, sessionNonce } from '../../src/core/wire/session.js';
 import { FrameSplitter } from '../../src/core/wire/splitter.js';
 import { FrameWriter } from '../../src/core/wire/writer.js';
+import { simDigest } from '../../src/testing/digest.js';
 import type { MemoryLink } from './memory-link.js';
 
 export interface FakeEntry extends Partial<WireEntry> {
@@ -29,6 +35,8 @@ export class FakePrimary {
   readonly messages: ControlMessage[] = [];
   readonly acks: Ack[] = [];
   heartbeats = 0;
+  /** Blocks that came back in a backfresh. */
+  readonly home: { readonly entry: WireEntry; readonly data: Uint8Array }[] = [];
   /** Payload bytes of data frames sent. */
   sentBytes = 0;
   /** Called with every ack, at the instant it arrives. */
@@ -41,9 +49,13 @@ export class FakePrimary {
     this.#writer = new FrameWriter(sessionNonce(link.sessionSecret, 'primary'), crc32c);
     const splitter = new FrameSplitter(
       {
-        begin: () => undefined,
+        begin: (header) =>
+          header.kind === frameKinds.blocks
+            ? { bytes: new Uint8Array(header.payloadLength), offset: 0 }
+            : undefined,
         frame: (header, { bytes, offset }) => {
-          if (header.kind === frameKinds.heartbeat) this.heartbeats += 1;
+          if (header.kind === frameKinds.blocks) this.#home(bytes, header.count);
+          else if (header.kind === frameKinds.heartbeat) this.heartbeats += 1;
           else if (header.kind === frameKinds.ack) {
             const ack = emptyAck();
             this.malformed ??= decodeAck(bytes, offset, ack);
@@ -61,6 +73,7 @@ export class FakePrimary {
       },
       { sender: 'secondary', nonce: sessionNonce(link.sessionSecret, 'secondary'), crc32c },
     );
+    splitter.takesBlocks = true;
     link.handlers = { data: (chunk) => splitter.push(chunk), drained: () => {}, closed: () => {} };
   }
 
@@ -90,6 +103,34 @@ export class FakePrimary {
 
   blocks(list: readonly FakeEntry[]): void {
     this.#data(frameKinds.blocks, list);
+  }
+
+  /** Hashes of blocks of this content, from `offset` on. */
+  compare(batch: number, offset: number, blocks: readonly Uint8Array[], device = 0): void {
+    const { low, high } = hashSeed(this.link.sessionSecret);
+    const hashes = new Uint8Array(16 * blocks.length);
+    for (const [index, block] of blocks.entries()) {
+      simDigest.xxh3(block, 0, block.length, hashes, 16 * index, low, high);
+    }
+    this.say({ kind: 'hashes', batch, device, offset, hashes });
+  }
+
+  /** The answer to a batch: one bit a block. */
+  differs(batch: number): number | undefined {
+    const answer = this.messages.find(
+      (message) => message.kind === 'differs' && message.batch === batch,
+    );
+    return answer?.kind === 'differs' ? answer.bits[0]! | ((answer.bits[1] ?? 0) << 8) : undefined;
+  }
+
+  #home(bytes: Uint8Array, count: number): void {
+    let data = count * wireEntryBytes;
+    for (let index = 0; index < count; index += 1) {
+      const entry = emptyWireEntry();
+      decodeEntry(bytes, index * wireEntryBytes, entry);
+      this.home.push({ entry, data: bytes.slice(data, data + entryDataLength(entry)) });
+      data += entryDataLength(entry);
+    }
   }
 
   #data(kind: 2 | 3, list: readonly FakeEntry[]): void {

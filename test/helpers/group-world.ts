@@ -67,6 +67,10 @@ export class GroupWorld {
   mirror: Mirror | undefined;
   /** What the lineage table says, instead of what the positions say. */
   decision: Partial<Decided> | undefined;
+  /** Groups that wait for their turn; granted at once unless `crowded`. */
+  readonly turns = new Turns(() => this.crowded);
+  crowded = false;
+  turnsGiven = 0;
   /** Connected to the driver; and how many it says there are, when asked. */
   clients = 0;
   clientsSeen = 0;
@@ -115,6 +119,14 @@ export class GroupWorld {
       spawn('g0/driver', {
         receive: (message: DriverMessage) => this.#driver(message),
         ask: () => Promise.resolve(this.clientsSeen),
+      }),
+    );
+    await this.until(
+      spawn('refresh-turns', {
+        ask: () => new Promise((resolve) => this.turns.push(() => resolve(undefined))),
+        receive: () => {
+          this.turnsGiven++;
+        },
       }),
     );
     await this.until(spawn('hooks', { ask: (question: unknown) => this.#hook(question) }));
@@ -369,6 +381,25 @@ export class GroupWorld {
       default:
         break;
     }
+  }
+}
+
+/** Answers those who ask for their turn, now or when it is not crowded any more. */
+class Turns {
+  readonly #crowded: () => boolean;
+  #waiting: (() => void)[] = [];
+
+  constructor(crowded: () => boolean) {
+    this.#crowded = crowded;
+  }
+
+  push(grant: () => void): void {
+    if (this.#crowded()) this.#waiting.push(grant);
+    else grant();
+  }
+
+  grantAll(): void {
+    for (const grant of this.#waiting.splice(0)) grant();
   }
 }
 

@@ -505,7 +505,7 @@ export function nameless(world: World): string {
       return (value as number[])
         .filter((one) => live.has(one))
         .map(tokenName)
-        .sort();
+        .toSorted((one, other) => (one < other ? -1 : 1));
     if (key === 'blocks') return (value as number[]).map(tokenName);
     if (key === 'token' || key === 'before') return tokenName(value as number);
     if (typeof value === 'string' && /^e\d+$/.test(value)) {

@@ -25,6 +25,9 @@ export class Secondary {
   process: SimProcess;
   sessions = 0;
   readonly admitted: string[] = [];
+  /** How often main was asked to let go of the mirrors; it throws when `release` does. */
+  releases = 0;
+  release: () => void = () => undefined;
   /** Replaces the answer of main. */
   admit: () => Promise<void> = () => Promise.resolve();
 
@@ -56,6 +59,11 @@ export class Secondary {
     const [near, far] = MemoryLink.pair(world);
     const session = `link0/${++this.sessions}`;
     const context = simContext(world, this.process, session, async (_to, question) => {
+      if ((question as { kind: string }).kind === 'rmd.releaseMirrors') {
+        this.releases += 1;
+        this.release();
+        return;
+      }
       this.admitted.push((question as { session: string }).session);
       await this.admit();
     });
@@ -110,6 +118,14 @@ export class Secondary {
   /** Ends the session in order, and waits for its devices. */
   async stop(session: Session): Promise<void> {
     await this.world.settled(session.rmd.stop());
+  }
+
+  /** Names of the group's journal files. */
+  get journal(): string[] {
+    return [...this.node.disks.keys()]
+      .filter((path) => path.startsWith(`${journalDirectory}/`))
+      .map((path) => path.slice(journalDirectory.length + 1))
+      .toSorted();
   }
 
   mirror(index = 0): Uint8Array {

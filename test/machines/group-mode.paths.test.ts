@@ -35,6 +35,7 @@ const facts = [
   { type: 'driver.cleared' },
   { type: 'pmd.dropped' },
   { type: 'pmd.drained' },
+  { type: 'turn.taken' },
   { type: 'pmd.poisoned', position },
   { type: 'link.connected' },
   { type: 'link.lost' },
@@ -45,6 +46,7 @@ const facts = [
   { type: 'lineage.checksum' },
   { type: 'lineage.waits', code: 'TDMF_LINEAGE_NEVER' },
   { type: 'lineage.adopts' },
+  { type: 'lineage.refused', code: 'TDMF_LINEAGE_SPLIT' },
   { type: 'refresh.converged' },
   { type: 'refresh.frozenRead' },
   { type: 'refresh.committed', position },
@@ -107,6 +109,7 @@ const situationOf = ({ value }: Snapshot) => ({
 function mayHappen(snapshot: Snapshot, event: GroupModeEvent): boolean {
   const { leaf, link, checkpoint } = situationOf(snapshot);
   if (event.type.startsWith('xstate.after.')) return event.type.endsWith(leaf);
+  if (event.type === 'lineage.refused') return link === 'connecting';
   if (event.type.startsWith('lineage.')) return link === 'connected';
   if (!event.type.startsWith('operator.')) return true;
   return refusalOf(leaf, link, checkpoint, event.type as OperatorRequest) === undefined;

@@ -121,6 +121,8 @@ const deaf: Readonly<Record<Fact, Cell>> = {
   'backfresh.endedUntouched': 'same',
   'pmd.eraTaken': 'same',
   'lineage.adopts': 'same',
+  'lineage.refused': 'same',
+  'turn.taken': 'same',
   'hook.ended': 'same',
   'hook.failed': 'same',
   'driver.markerStamped': 'same',
@@ -163,9 +165,9 @@ const handedLater = {
 /** A session that allows it ends TRACKING: at once, or when the BAB is drained. */
 const allowed = {
   'lineage.follows': 'tracking.draining',
-  'lineage.equal': 'refresh.preparing.saving',
-  'lineage.smart': 'refresh.preparing.saving',
-  'lineage.checksum': 'refresh.preparing.saving',
+  'lineage.equal': 'tracking.queueing',
+  'lineage.smart': 'tracking.queueing',
+  'lineage.checksum': 'tracking.queueing',
 } as const;
 const lostSession = {
   'link.lost': 'tracking.waiting',
@@ -177,6 +179,7 @@ const lostSession = {
 } as const;
 /** Phase a is left for the limit of before, and begun anew when the mirror was set back. */
 const phaseA = {
+  'lineage.refused': 'tracking.held',
   'refresh.timedOut': 'tracking.pausing',
   'lineage.checksum': 'refresh.preparing.saving',
 } as const;
@@ -203,8 +206,8 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
       'drain.expired': 'tracking.waiting',
       'pmd.poisoned': 'tracking.waiting',
       // What is in the BAB cannot go on from where the mirror is: at once the refresh that can.
-      'lineage.smart': 'refresh.preparing.saving',
-      'lineage.checksum': 'refresh.preparing.saving',
+      'lineage.smart': 'tracking.queueing',
+      'lineage.checksum': 'tracking.queueing',
       'pmd.eraTaken': 'noted',
       'operator.overrideClearBab': 'tracking.waiting',
       'operator.overrideNormal': 'same',
@@ -213,7 +216,12 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
     'tracking.waiting': { ...tracking, ...allowed },
     'tracking.draining': {
       ...tracking,
-      'pmd.drained': 'refresh.preparing.saving',
+      'pmd.drained': 'tracking.queueing',
+      ...lostSession,
+    },
+    'tracking.queueing': {
+      ...tracking,
+      'turn.taken': 'refresh.preparing.saving',
       ...lostSession,
     },
     'tracking.pausing': { ...tracking, 'operator.killrefresh': 'tracking.held' },
@@ -247,6 +255,8 @@ export const modeTable: Readonly<Record<ModeLeaf, Readonly<Record<GroupModeEvent
       'lineage.smart': 'refresh.preparing.clearing',
       'lineage.checksum': 'refresh.preparing.saving',
       'lineage.waits': 'tracking.held',
+      'operator.refreshFull': 'refresh.preparing.saving',
+      'operator.refreshChecksum': 'refresh.preparing.saving',
     },
     'refresh.preparing.draining': {
       ...refreshRow,

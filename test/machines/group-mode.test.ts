@@ -61,6 +61,8 @@ const samples = {
   'backfresh.endedUntouched': { type: 'backfresh.endedUntouched' },
   'pmd.eraTaken': { type: 'pmd.eraTaken' },
   'lineage.adopts': { type: 'lineage.adopts' },
+  'lineage.refused': { type: 'lineage.refused', code: 'TDMF_LINEAGE_SPLIT' },
+  'turn.taken': { type: 'turn.taken' },
   'hook.ended': { type: 'hook.ended' },
   'hook.failed': { type: 'hook.failed', code: 'TDMF_HOOK_FAILED' },
   'driver.markerStamped': { type: 'driver.markerStamped' },
@@ -121,7 +123,11 @@ function at(
   return groupModeMachine.resolveState({
     value: { mode, link, checkpoint } as never,
     // Only a mirror that follows is drained to.
-    context: { ...resting, ...(leaf.endsWith('.draining') && { verdict: 'follows' }), ...context },
+    context: {
+      ...resting,
+      ...(/draining|queueing/.test(leaf) && { verdict: 'follows' }),
+      ...context,
+    },
   });
 }
 
@@ -146,7 +152,7 @@ for (const leaf of modeLeaves) {
       // Overrides need a PMD that does not run.
       const link = event.type.startsWith('operator.override') ? 'stopped' : 'connected';
       // Draining without a session is over at the next step, whatever the event is.
-      if (link === 'stopped' && leaf.endsWith('.draining')) continue;
+      if (link === 'stopped' && /draining|queueing/.test(leaf)) continue;
       const before = at(leaf, link);
       const [after, actions] = transition(groupModeMachine, before, event);
       const what = `${leaf} × ${event.type}`;
@@ -381,7 +387,7 @@ test('under a checkpoint nothing is compared by itself (Rule 15d)', (t) => {
   const [waiting] = transition(groupModeMachine, on, samples['lineage.checksum']);
   t.is(leafIn(waiting), 'tracking.waiting');
   const [after] = transition(groupModeMachine, waiting, { type: 'checkpoint.isOff' });
-  t.is(leafIn(after), 'refresh.preparing.saving');
+  t.is(leafIn(after), 'tracking.queueing');
 });
 
 test('no override makes half-old local devices a source, whatever the link is (I19)', (t) => {

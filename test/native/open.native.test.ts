@@ -107,7 +107,7 @@ test('only a page that mapPage gave is synced or unmapped', (t) => {
   t.throws(() => native.unmapPage(new Uint8Array(8)), { instanceOf: RangeError });
 });
 
-test('the I/O flusher mark is set, or its refusal is named', (t) => {
+test('Rule 52: the I/O flusher mark is set, or its refusal is named', (t) => {
   t.true(native.setIoFlusher() >= 0);
 });
 

@@ -372,4 +372,12 @@ export const mutations: readonly Mutation[] = [
     sweeps: [seeds],
     slow: true,
   },
+  {
+    name: 'a commit leaves the mirror cleanly closed',
+    rule: 'Rule 27',
+    file: 'actors/rmd-record.js',
+    edits: [[`...(record.record.checkpoint === 'off' && { clean: false }),`, ``]],
+    sweeps: ['seed=1..64 faults=primary.kill,secondary.powerCut,secondary.rollback', 'seed=1..100'],
+    slow: true,
+  },
 ];

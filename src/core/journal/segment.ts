@@ -10,6 +10,8 @@ import { layout } from '../layout.js';
 import type { WirePosition } from '../wire/messages.js';
 
 export const segmentHeaderBytes = 512;
+/** Of an image that is not committed. */
+export const noEra = '0'.repeat(32);
 /**
  * Version log.
  *  1  first.
@@ -102,7 +104,7 @@ export function decodeSegmentHeader(
     kind,
     segment: getU64(bytes, offset + at.segment),
     refreshId: getText(bytes, offset + at.refreshId, idBytes) ?? '',
-    era: getEra(bytes, offset + at.era) ?? '',
+    era: getEra(bytes, offset + at.era) ?? noEra,
     firstSequence: getU64(bytes, offset + at.firstSequence),
     previous: getU64(bytes, offset + at.previous),
     from: fromEra === undefined ? undefined : { era: fromEra, sequence: fromSequence },

@@ -14,7 +14,7 @@ export interface HeatGeometry {
   readonly unitBytes: number;
 }
 
-/** `regionMin` is smaller in tests only: a simulated device would be one region. */
+/** `regionMin`: a power of two; a setting of the host, and smaller in tests. */
 export function heatGeometry(sizeBytes: number, regionMin = regionBytesMin): HeatGeometry {
   assert(sizeBytes > 0, 'a device has bytes');
   let least = 1;
@@ -43,4 +43,10 @@ export function imagePagesOf(geometry: HeatGeometry): number {
   const pages = Math.ceil((imageLayout.sizeBytes + bodyBytesOf(geometry)) / pstorePageBytes);
   assert(2 * pages * pstorePageBytes <= extentBytesMax, 'both images of a device fit 140 KB');
   return pages;
+}
+
+export function sameGeometry(a: HeatGeometry, b: HeatGeometry): boolean {
+  return (
+    a.sizeBytes === b.sizeBytes && a.regionBytes === b.regionBytes && a.unitBytes === b.unitBytes
+  );
 }

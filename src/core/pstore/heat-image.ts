@@ -7,7 +7,7 @@
 import { assert } from '../assert.js';
 import { getU32, getU64, putU32, putU64 } from '../bytes.js';
 import type { Crc32c } from '../checksum.js';
-import { bytesOfBits, clearBits, countBits, hasBit, setBits } from './bits.js';
+import { bytesOfBits, clearBits, countBits, eachRun, hasBit, setBits } from './bits.js';
 import { bodyBytesOf, type HeatGeometry, imagePagesOf, regionsOf, unitsOf } from './geometry.js';
 import { type heatChanges, imageLayout, imageMagic, pstorePageBytes } from './layout.js';
 import type { RecordPosition } from './record.js';
@@ -72,6 +72,26 @@ export class HeatImage {
       else if (kind === 'clean') clearBits(this.dirty, first, count);
       else this.kept = first;
     }
+  }
+
+  /** The same in regions and units of other sizes: whatever was hot or dirty still is, and more. */
+  as(geometry: HeatGeometry): HeatImage {
+    const image = new HeatImage(this.name, geometry);
+    const rounded =
+      (to: Uint8Array, from: number, into: number, bits: number) =>
+      (first: number, count: number) => {
+        const start = Math.floor((first * from) / into);
+        const end = Math.min(bits, Math.ceil(((first + count) * from) / into));
+        setBits(to, start, end - start);
+      };
+    const { regionBytes, unitBytes } = this.geometry;
+    const hot = rounded(image.hot, regionBytes, geometry.regionBytes, regionsOf(geometry));
+    const dirty = rounded(image.dirty, unitBytes, geometry.unitBytes, unitsOf(geometry));
+    eachRun(this.hot, regionsOf(this.geometry), hot);
+    eachRun(this.dirty, unitsOf(this.geometry), dirty);
+    image.released = this.released;
+    image.kept = this.kept;
+    return image;
   }
 
   /** Nothing is known any more: every block may differ (Rule 28a). */

@@ -3,7 +3,7 @@
  * its own user, reachable only by a unix socket beside its data.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { succeed } from '../../helpers/daemon.js';
 import { openDirectory } from './mounts.js';
@@ -57,8 +57,11 @@ export class Postgres {
     // What the server of the primary left behind; its process is not on this machine.
     rmSync(join(this.#data, 'postmaster.pid'), { force: true });
     const options = `-c unix_socket_directories=${this.#sockets}`;
-    const words = ['-w', '-s', '-D', this.#data, '-o', options, '-l', '/dev/null', 'start'];
-    await this.run('pg_ctl', ...words);
+    const log = join(this.#sockets, 'log');
+    const words = ['-w', '-s', '-D', this.#data, '-o', options, '-l', log, 'start'];
+    await this.run('pg_ctl', ...words).catch((error: Error) => {
+      throw new Error(`${error.message}\n${readFileSync(log, 'utf8')}`);
+    });
   }
 
   async stop(how = 'fast'): Promise<void> {

@@ -549,7 +549,7 @@ test('I4: memory goes back to the pool when the secondary has it durably, all of
   t.is(bench.pool.usedBytes, 0);
 });
 
-test('flush is answered when the device is flushed, and FUA writes are durable', async (t) => {
+test('I10: flush is answered when the device is flushed, and FUA writes are durable', async (t) => {
   const bench = await DriverBench.start();
   const client = bench.client();
   await client.reply(client.write(0, filled(512, 1)));

@@ -52,6 +52,41 @@ test('TRACKING ends by itself when the link is back and the BAB is drained: a sm
   );
 });
 
+test('Rule 53: a refresh of its own waits for its turn and gives it back; an operator’s does not wait', async (t) => {
+  const group = await trackingAlone();
+  group.control.setCursor('durable', 3);
+  group.crowded = true;
+  await group.reconnect();
+  await group.world.run(1000);
+  t.like(await group.status(), { mode: 'TRACKING', situation: 'tracking.queueing' });
+  t.is(group.turnsGiven, 0);
+  group.turns.grantAll();
+  await group.quiet();
+  t.like(await group.status(), { situation: 'refresh.phaseA' });
+  t.is(group.turnsGiven, 0);
+  await group.converge();
+  t.like(await group.status(), { mode: 'NORMAL' });
+  t.is(group.turnsGiven, 1);
+
+  const other = await trackingAlone();
+  other.control.setCursor('durable', 3);
+  other.crowded = true;
+  await other.reconnect();
+  await other.operator('launchrefresh');
+  t.like(await other.status(), { situation: 'refresh.phaseA' });
+
+  const lost = await trackingAlone();
+  lost.control.setCursor('durable', 3);
+  lost.crowded = true;
+  await lost.reconnect();
+  await lost.cut();
+  t.like(await lost.status(), { situation: 'tracking.waiting' });
+  t.is(lost.turnsGiven, 1, 'it does not stand in the way of others');
+  lost.turns.grantAll();
+  await lost.quiet();
+  t.like(await lost.status(), { situation: 'tracking.waiting' });
+});
+
 test('a session that is cut while TRACKING drains starts nothing', async (t) => {
   const group = await trackingAlone();
   await group.reconnect();
@@ -297,6 +332,33 @@ test('a smart refresh whose mirror was set back meanwhile begins anew and compar
     group.events.find(({ type }) => type === 'refresh.upgraded'),
     { from: 'smart', to: 'checksum' },
   );
+});
+
+test('a refresh whose mirror is refused meanwhile ends, so that what the reason says can be typed', async (t) => {
+  const group = await normal();
+  await group.operator('launchrefresh');
+  await group.cut();
+  const code = 'TDMF_LINEAGE_UNRELATED';
+  await group.fact({ type: 'link.refused', code, message: 'unrelated', retryInMs: 5000 });
+  const status = await group.status();
+  t.like(status, { mode: 'TRACKING', situation: 'tracking.held' });
+  t.is(status.reasons[0]?.code, code);
+  t.like(
+    group.events.find(({ type }) => type === 'refresh.failed'),
+    { code },
+  );
+  await group.operator('launchrefresh', { kind: 'full' });
+  t.like(group.last('pmd.refresh'), { kind: 'full' });
+});
+
+test('an order that the secondary refuses can be replaced by the one that its reason names', async (t) => {
+  const group = await trackingAlone();
+  const code = 'TDMF_LINEAGE_NEWER';
+  await group.fact({ type: 'link.refused', code, message: 'newer', retryInMs: 5000 });
+  await group.operator('launchrefresh');
+  t.like(await group.status(), { situation: 'refresh.preparing.awaiting' });
+  await group.operator('launchrefresh', checksum);
+  t.is(group.last('pmd.lineage').lineage.order, 'checksum');
 });
 
 for (const kind of ['smart', 'checksum'] as const) {

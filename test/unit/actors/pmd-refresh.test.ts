@@ -68,7 +68,7 @@ test('no block is sent before the mirror is durably incoherent (Rule 12.2), nor 
   t.is(bench.secondary.entries.length, 0);
 });
 
-test('zeroes travel as records without data, joined over neighbours', async (t) => {
+test('Rule 35: no hole is believed; what is read as zeroes travels without data, joined over neighbours', async (t) => {
   const bench = new PmdBench({ blocks: [64] });
   bench.disks[0]!.live.fill(0);
   bench.disks[0]!.live.fill(7, 10 * block, 11 * block);

@@ -195,6 +195,32 @@ test('Rule 33: a device of another size or name is another device; the others ke
   t.is(bitsOf(found.devices[1]!.dirty, 640).length, 640, 'a device that is new is all dirty');
 });
 
+test('regions of another size keep what is hot and dirty, rounded outwards', async (t) => {
+  const host = await PstoreHost.with(2);
+  await saved(host, 0);
+  const { token } = await opened(host);
+  await changed(host, token, [...everything, [0, 'heat', 5, 1], [0, 'dirty', 100, 1]]);
+  const regionMin = 16 * mib;
+  const wide = await host.ask<HeatAnswer>({
+    kind: 'pstore.heat.open',
+    group: 0,
+    devices,
+    regionMin,
+  });
+  t.is(wide.devices[0]!.regionBytes, regionMin);
+  t.deepEqual(bitsOf(wide.devices[0]!.hot!, 4), [1]);
+  t.deepEqual(bitsOf((await dirt(host)).devices[0]!.hot, 16), [5], 'as long as nothing changes');
+  await changed(host, wide.token, [[0, 'heat', 3, 1]]);
+  await host.crash('powerCut');
+  await host.start();
+  const found = (await dirt(host)).devices[0]!;
+  t.is(found.regionBytes, regionMin);
+  t.deepEqual(bitsOf(found.hot, 4), [1, 3]);
+  t.deepEqual(bitsOf(found.dirty, 1024), [100]);
+  const narrow = await opened(host);
+  t.deepEqual(bitsOf(narrow.devices[0]!.hot!, 16), [4, 5, 6, 7, 12, 13, 14, 15]);
+});
+
 /** What the actor must say after these changes. */
 class Model {
   readonly hot = regions.map(() => new Set<number>());

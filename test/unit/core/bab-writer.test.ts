@@ -101,7 +101,7 @@ test('memory of entries that are durable is not counted again after a crash', (t
   t.is(pool.usedBytes, 0);
 });
 
-test('the ring of descriptors wraps, in parts and in the count itself', (t) => {
+test('Rule 42b: the ring of descriptors wraps, in parts and in the count itself', (t) => {
   const { writer, reader } = newBab();
   // Just below the wrap of the 32-bit count.
   const near = 2 ** 32 - 3 * descriptorsPerChunk;

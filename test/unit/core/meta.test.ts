@@ -54,6 +54,7 @@ const record: fc.Arbitrary<MirrorRecord> = fc.record({
   checkpointSequence: sequence,
   own: fc.constantFrom(...ownStates),
   ownSince: sequence,
+  backfreshId: fc.oneof(fc.constant(''), id),
 });
 
 test('a mirror is another one when its path or its file is, as far as that is known (H33)', (t) => {

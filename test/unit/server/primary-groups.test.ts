@@ -55,6 +55,8 @@ class Bench {
       pool: this.pool,
       pstorePath: 'pstore',
       tcpWindowKb: 0,
+      hotRegionMb: 4,
+      hotRegions: 1024,
       clock: new SystemClock(),
     });
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { chainTable } from '../../../../src/core/journal/chain.js';
 import {
   imagePageLayout,
   imageRecordLayout,
@@ -67,5 +68,16 @@ test('docs/journal.md lists every row of Rule 25 with its verdict, in order', (t
   t.deepEqual(
     rows.map((cells) => [cells[1], cells[8]]),
     recordTable.map(({ id, verdict }) => [id, verdict]),
+  );
+});
+
+test('docs/journal.md lists every row of Rule 15d with its verdict, in order', (t) => {
+  const start = lines.indexOf('| case | verdict |');
+  const rows = lines
+    .slice(start + 2, start + 2 + chainTable.length)
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+  t.deepEqual(
+    rows.map((cells) => [cells[1], cells[2]]),
+    chainTable.map(({ id, verdict }) => [id, verdict]),
   );
 });
