@@ -3,7 +3,7 @@
  * message to a neighbour, or an event. The order is the machine's decision.
  */
 import { assert } from '../core/assert.js';
-import { withEqual } from '../core/pstore/record.js';
+import { withCommit, withEqual } from '../core/pstore/record.js';
 import type { ModePosition } from '../machines/group-mode.js';
 import { type GroupHands, randomId } from './group-hands.js';
 
@@ -112,14 +112,17 @@ export function backfreshActions(hands: GroupHands) {
         unverified: true,
       }));
     },
+    recordTaken: () => {
+      // What the mirror was at before names nothing any more: it may have changed without moving.
+      keeper.change((record) => withCommit(record, { era: record.era, sequence: record.sequence }));
+    },
     recordAdopted: () => {
       const verified = !hands.adopts;
       const { era } = keeper.record;
-      keeper.change((record) => ({
-        ...record,
-        adopting: false,
-        unverified: record.unverified && !verified,
-      }));
+      const sequence = (commands.babEra?.first ?? 1) - 1;
+      keeper.change((record) =>
+        verified ? withCommit(record, { era, sequence }) : { ...record, adopting: false },
+      );
       news.publish('mirror.adopted', { era, verified });
     },
   };

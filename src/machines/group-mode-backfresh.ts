@@ -266,6 +266,7 @@ export const backfreshMode = groupModeSetup.createStateConfig({
       tags: 'append',
       entry: [
         { type: 'judged', params: { verdict: 'follows' } },
+        'recordTaken',
         { type: 'useEra', params: { attempt: false } },
         { type: 'setDuties', params: { append: true, mark: false } },
         { type: 'recordMode', params: { mode: 'normal', cause: 'backfresh.finished' } },

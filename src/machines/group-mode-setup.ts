@@ -99,6 +99,8 @@ export const groupModeSetup = setup({
     // override
     recordUnproven: () => {},
     recordOverridden: () => {},
+    /** The mirror goes on in the present era: from here on this is where both are equal. */
+    recordTaken: () => {},
     recordAdopted: () => {},
     // checkpoint
     runHook: declared<{ hook: HookName }>(),
