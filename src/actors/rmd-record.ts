@@ -118,10 +118,6 @@ export function saveCommit(record: RmdRecord, commit: Commit): Promise<void> {
   const { era, mark, ...change } = commit;
   return record.save({
     ...change,
-    // The mirror is written from now on: by the journal, then by entries that are not flushed yet. A
-    // smart refresh left the word of a clean close standing until here (Rules 7b, 27).
-    clean: false,
-    bootId: record.bootId,
     refreshId: '',
     reach: 0,
     era,

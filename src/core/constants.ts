@@ -21,7 +21,7 @@ export const hotRegionsTarget = 1024;
 /** Regions heated ahead of a write that goes on where the region before ended. */
 export const hotRegionsAhead = 8;
 /** A pstore that does not answer for so long counts as failed (Rule 28c). */
-export const heatLimitMs = 10_000;
+export const heatLimitMs = 30_000;
 
 /** The BAB is handed out in chunks of this size (Rule 42b: 16–64 KiB). */
 export const babChunkBytes = 64 * kib;

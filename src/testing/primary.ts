@@ -121,6 +121,8 @@ export class SimPrimary {
         await this.#spawn(host, this.#allocate(group), false);
       }
     } catch (error) {
+      // Killed while it started: nobody waits for it any more.
+      if (!this.#is(host)) return;
       if (!isTdmfError(error) || error.code !== 'TDMF_PSTORE_DAMAGED') throw error;
       await this.#initAgain(error.message);
     }

@@ -108,6 +108,7 @@ export const mutations: readonly Mutation[] = [
     file: 'actors/mirror-lane.js',
     edits: [[`this.#events.record(apply.applied);`, `this.#events.record(apply.received);`]],
     sweeps: ['seed=1..40 faults=secondary.kill', seeds],
+    open: '25 seeds saw it before all journals became one chain, none since: to be looked into',
   },
   {
     name: 'a rewound mirror is called coherent',
@@ -164,6 +165,7 @@ export const mutations: readonly Mutation[] = [
       ],
     ],
     sweeps: ['story=small strike=local.error@25..all/3', 'seed=1..40 faults=local.error'],
+    open: 'a read-back that races with an overlapping write is too rare',
   },
   {
     name: 'a failed write is not read back',
@@ -363,6 +365,21 @@ export const mutations: readonly Mutation[] = [
     file: 'actors/rmd-record.js',
     edits: [[`...(record.record.checkpoint === 'off' && { clean: false }),`, ``]],
     sweeps: ['seed=1..64 faults=primary.kill,secondary.powerCut,secondary.rollback', 'seed=1..100'],
+    slow: true,
+  },
+  {
+    name: 'sync mode does not wait for the secondary',
+    rule: 'I2',
+    file: 'actors/driver-sync.js',
+    edits: [["if (!reached(control.cursor('durable'), until))", 'if (!request)']],
+    sweeps: [seeds],
+  },
+  {
+    name: 'sync mode does not wait for the local flush',
+    rule: 'Rule 19',
+    file: 'actors/driver-sync.js',
+    edits: [['if (!request.fua)', 'if (!request)']],
+    sweeps: [seeds],
     slow: true,
   },
 ];

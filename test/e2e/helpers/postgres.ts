@@ -17,6 +17,7 @@ export class Postgres {
   readonly #data: string;
   readonly #sockets: string;
   readonly #bin: string;
+  #running = false;
 
   /** `sockets`: a directory that exists and that the user postgres may write to. */
   constructor(data: string, sockets: string) {
@@ -62,9 +63,13 @@ export class Postgres {
     await this.run('pg_ctl', ...words).catch((error: Error) => {
       throw new Error(`${error.message}\n${readFileSync(log, 'utf8')}`);
     });
+    this.#running = true;
   }
 
+  /** May be called twice. */
   async stop(how = 'fast'): Promise<void> {
+    if (!this.#running) return;
+    this.#running = false;
     await this.run('pg_ctl', '-w', '-s', '-D', this.#data, '-m', how, 'stop');
   }
 

@@ -376,7 +376,7 @@ test('TRACKING: the rest of the BAB is drained in a session, then the refresh fo
   t.is(sentBlocks(bench), 1);
 });
 
-test('after an order of both sides was carried out, the mirror counts as ours in the same session (row 10c)', async (t) => {
+test('after the blocks of both sides were done, the mirror counts as ours in the same session (MD 27)', async (t) => {
   const bench = await tracking({ blocks: [64] });
   const { secondary } = bench;
   secondary.own = { changes: 'known', bytes: 1, since: 1 };
@@ -384,7 +384,7 @@ test('after an order of both sides was carried out, the mirror counts as ours in
   secondary.mirrors[0]!.fill(5, 2 * block, 2 * block + 9);
   secondary.current!.cut();
   await bench.hears('link.connected', 2);
-  t.is(bench.told('link.decided').at(-1)?.row, '5m');
+  t.is(bench.told('link.decided').at(-1)?.row, '5d');
   bench.refresh('r1', 'smart');
   await committed(bench);
   t.true(bench.same);
