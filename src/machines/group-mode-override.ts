@@ -25,7 +25,7 @@ export const overridePassthru = {
 
 export const overrideTracking = {
   target: '#group.mode.tracking.waiting',
-  actions: ['forgetUnfinished', markOnly, ...recordTracking('operator.override')],
+  actions: [markOnly, ...recordTracking('operator.override')],
 } as const;
 
 /** From a PASSTHRU that remembered nothing: everything may differ, and is compared (MD 13). */

@@ -34,6 +34,12 @@ export const preparingRefresh = groupModeSetup.createStateConfig({
         'record.failed': [
           { guard: 'cameFromNormal', target: '#group.mode.normal', actions: neverBegan },
           {
+            description: 'One that goes on is still in the record of before.',
+            guard: 'isUnfinished',
+            target: '#group.mode.tracking.pausing',
+            actions: ['countFailure', ...neverBegan],
+          },
+          {
             guard: 'cameFromTracking',
             target: '#group.mode.tracking.pausing',
             actions: ['countFailure', ...neverBegan, ...recordTracking('pstore.failed')],
@@ -45,7 +51,6 @@ export const preparingRefresh = groupModeSetup.createStateConfig({
           target: '#group.mode.tracking.held',
           actions: [
             'publishRefreshKilled',
-            'forgetUnfinished',
             ...recordTracking('operator.killrefresh'),
             { type: 'setDuties', params: { append: false, mark: true } },
             'restoreMap',

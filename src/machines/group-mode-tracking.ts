@@ -103,11 +103,7 @@ export const trackingMode = groupModeSetup.createStateConfig({
         'operator.killrefresh': {
           description: 'It does not go on.',
           target: 'held',
-          actions: [
-            'publishRefreshKilled',
-            'forgetUnfinished',
-            ...recordTracking('operator.killrefresh'),
-          ],
+          actions: ['publishRefreshKilled', ...recordTracking('operator.killrefresh')],
         },
       },
       after: { pause: [{ guard: 'isUnfinished', target: 'queueing' }, { target: 'waiting' }] },

@@ -129,6 +129,8 @@ class World {
   #backfreshDurable = false;
   #proof: 'none' | 'commit' | 'backfresh' | 'override' = 'none';
   #dropped = true;
+  /** A refresh is in the record, and in the durable one. */
+  #refresh = { now: false, durable: false };
 
   /** The fact happened before the machine hears of it. */
   hear(type: string): void {
@@ -148,6 +150,7 @@ class World {
     if (type !== 'record.saved') return;
     this.#eraDurable = true;
     this.#backfreshDurable = this.#backfreshAsked;
+    this.#refresh = { now: this.#refresh.now, durable: this.#refresh.now };
   }
 
   act(
@@ -159,11 +162,25 @@ class World {
       switch (type) {
         case 'beginEra':
         case 'recordEqual':
+          if (type === 'recordEqual') this.#refresh = { ...this.#refresh, now: false };
           this.#eraBegun = true;
           this.#eraDurable = false;
           break;
         case 'revertRecord':
           this.#eraDurable = true;
+          this.#refresh = { now: this.#refresh.durable, durable: this.#refresh.durable };
+          break;
+        case 'recordRefresh':
+        case 'recordUpgrade':
+          this.#refresh = { ...this.#refresh, now: true };
+          break;
+        case 'endRefresh':
+        case 'recordIncoherent':
+        case 'acceptLocal':
+          this.#refresh = { ...this.#refresh, now: false };
+          break;
+        case 'resumeRecorded':
+          if (!this.#refresh.now) bad('no refresh is recorded that could go on');
           break;
         case 'useEra':
           if (!this.#eraDurable) bad('an era is used before it is durable (Rule 8a)');
@@ -192,15 +209,18 @@ class World {
           this.#dropped = false;
           break;
         case 'startPhaseA':
+          if (!this.#refresh.now) bad('no refresh is recorded');
           if (!this.#dropped) bad('blocks are sent beside entries of before (H12)');
           if (this.doorShut) bad('half-old local devices are copied from (I19)');
           break;
         case 'recordBackfresh':
           this.#backfreshAsked = true;
           this.#backfreshDurable = false;
+          this.#refresh = { ...this.#refresh, now: true };
           break;
         case 'forgetBackfresh':
           this.#backfreshAsked = false;
+          this.#refresh = { ...this.#refresh, now: false };
           break;
         case 'startBackfresh':
           if (!this.doorShut) bad('local devices are written to beside clients (Rule 30)');
@@ -241,6 +261,7 @@ class World {
     copy.#backfreshDurable = this.#backfreshDurable;
     copy.#proof = this.#proof;
     copy.#dropped = this.#dropped;
+    copy.#refresh = this.#refresh;
     return copy;
   }
 
@@ -252,6 +273,8 @@ class World {
       world.#backfreshDurable = true;
     }
     if (mode === 'normal') world.#proof = 'commit';
+    const recorded = mode === 'refresh' || mode === 'backfresh';
+    world.#refresh = { now: recorded, durable: recorded };
     return world;
   }
 }
