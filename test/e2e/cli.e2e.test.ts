@@ -91,7 +91,7 @@ test('exit codes: usage 2, no tdmfd 3, refused 4, some failed 5, failed 1, timed
   await ends(4, /not possible in PASSTHRU \(/, 'sync', '-g', '0');
   await ends(4, /no refresh is running/, 'killrefresh', '-g', '0');
   await ends(4, /PMD is not running/, 'killpmd', '-g', '0');
-  await ends(4, /smart refresh is not built yet/, 'launchrefresh', '-g', '0');
+  await ends(4, /no backfresh is running/, 'killbackfresh', '-g', '0');
   await ends(2, /exclude each other/, 'launchrefresh', '-f', '-c', '-g', '0');
   await ends(124, /'normal' did not happen within 0\.2 s/, ...waitWords('0.2'));
   await ends(2, /no sequence number/, 'events', '--since', 'now');
